@@ -1,0 +1,37 @@
+# What `cmake --install` gives: library, headers, package for find_package, and weft.pc.
+
+include(CMakePackageConfigHelpers)
+
+set(weft_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/weft)
+
+install(TARGETS weft EXPORT weft-targets
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT weft-targets NAMESPACE weft:: DESTINATION ${weft_package_folder})
+
+# A static library leaves its own dependencies to whoever links it.
+set(weft_config_dependencies "")
+if(NOT WEFT_SHARED)
+  foreach(need IN LISTS weft_needs)
+    string(APPEND weft_config_dependencies "find_dependency(${need})\n")
+  endforeach()
+endif()
+
+configure_package_config_file(
+  ${CMAKE_CURRENT_LIST_DIR}/weft-config.cmake.in ${PROJECT_BINARY_DIR}/weft-config.cmake
+  INSTALL_DESTINATION ${weft_package_folder} NO_SET_AND_CHECK_MACRO)
+# Before 1.0 a minor version may change the interface.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/weft-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+  ${PROJECT_BINARY_DIR}/weft-config.cmake
+  ${PROJECT_BINARY_DIR}/weft-config-version.cmake
+  DESTINATION ${weft_package_folder})
+
+# The package may be moved as a whole; so the prefix is told relative to the file.
+file(RELATIVE_PATH weft_pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" weft_pc_prefix "${weft_pc_prefix}")
+configure_file(${CMAKE_CURRENT_LIST_DIR}/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

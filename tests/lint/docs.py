@@ -1,0 +1,78 @@
+# Lint of the documentation: its code is the code of examples and tests, and the names it says
+# exist.
+#
+# A block of C++ in README.md or docs/ stands below a line `<!-- from PATH NAME -->` and equals the
+# text of PATH between the lines `// [NAME]` and `// [end]`, without common indentation; NAME `all`
+# is the whole file but its opening and closing comment. A block that shows what not to do, or a
+# fragment of CMake or shell, carries another language than cpp.
+
+import re
+import textwrap
+
+from source import Finding
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SOURCE = re.compile(r"<!-- from (\S+) (\w+) -->\n\Z")
+QUALIFIED = re.compile(r"\bweft::((?:\w+::)*)(\w+)")
+
+
+def excerpt(text, name):
+    """The part of a file that a block shows; None if it is not there."""
+    if name == "all":
+        lines = text.splitlines()
+        while lines and (lines[0].startswith("//") or not lines[0].strip()):
+            lines.pop(0)
+        for number, line in enumerate(lines):
+            if line in ("// Output:", "// Unordered output:"):
+                lines = lines[:number]
+                break
+        return "\n".join(lines).strip("\n") + "\n"
+    match = re.search(rf"^[ \t]*// \[{name}\]\n(.*?)^[ \t]*// \[end\]$", text,
+                      re.MULTILINE | re.DOTALL)
+    return textwrap.dedent(match.group(1)) if match else None
+
+
+def pages(tree):
+    return [(path, text) for path, text in tree.texts.items()
+            if path.endswith(".md") and (path.startswith("docs/") or "/" not in path)]
+
+
+def check_blocks(tree):
+    """Each block of C++ is an excerpt of a file that the tests compile."""
+    for path, text in pages(tree):
+        for match in BLOCK.finditer(text):
+            if match.group(1) != "cpp":
+                continue
+            line = text.count("\n", 0, match.start()) + 1
+            source = SOURCE.search(text[:match.start()])
+            if not source:
+                yield Finding(path, line, "a block of C++ without <!-- from PATH NAME --> above it")
+                continue
+            file, name = source.groups()
+            shown = excerpt(tree.texts.get(file, ""), name)
+            if shown is None or file not in tree.texts:
+                yield Finding(path, line, f"{file} has no part `{name}`")
+            elif shown != match.group(2):
+                yield Finding(path, line, f"differs from `{name}` of {file}")
+
+
+def check_names(tree):
+    """A name weft::x that the documentation says is declared in include/."""
+    code = "\n".join(file.code for file in tree.library() if file.path.startswith("include/"))
+    words = set(re.findall(r"\w+", code)) | {"weft"}
+    # Targets of CMake are written like names.
+    words |= set(re.findall(r"ALIAS|weft::(\w+)", tree.texts.get("CMakeLists.txt", "")))
+    for path, text in pages(tree):
+        for match in QUALIFIED.finditer(text):
+            missing = [word for word in match.group(1).split("::") + [match.group(2)]
+                       if word and word not in words]
+            if missing:
+                yield Finding(path, text.count("\n", 0, match.start()) + 1,
+                              f"{match.group(0)} is declared nowhere in include/")
+
+
+def check_length(tree):
+    """Pages have 200 lines at most."""
+    for path, text in pages(tree):
+        if path.startswith("docs/") and text.count("\n") > 200:
+            yield Finding(path, 200, "over 200 lines: split the page")

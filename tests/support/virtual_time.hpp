@@ -1,0 +1,43 @@
+// Runs a test's body under virtual time: a seeded run, whose clock jumps when every fiber is blocked.
+#pragma once
+
+#include <cstdint>
+
+#include "support/catch.hpp"
+#include "support/run.hpp"
+#include "weft/runtime.hpp"
+#include "weft/time.hpp"
+
+namespace test {
+
+// As the main fiber, once for each of a few seeds. No fiber may be left but `leaves` that the body
+// leaves blocked on purpose.
+template <class F>
+void run_in_virtual_time(F body, std::size_t leaves = 0) {
+  for (const std::uint64_t seed : {1U, 7U, 42U}) {
+    INFO("seed: " << seed);
+    weft::options options;
+    options.seed = seed;
+    if (leaves != 0) options.on_exit = weft::exit_policy::unwind;
+    weft::run(
+        [&] {
+          body();
+          until([&] { return weft::num_fibers() <= 1 + leaves; },
+                "only the expected fibers are left");
+          CHECK(weft::num_fibers() == 1 + leaves);
+        },
+        options);
+  }
+}
+
+// How much virtual time has passed.
+class stopwatch {
+ public:
+  [[nodiscard]] weft::clock::duration elapsed() const { return weft::clock::now() - start_; }
+  [[nodiscard]] weft::clock::time_point start() const { return start_; }
+
+ private:
+  weft::clock::time_point start_ = weft::clock::now();
+};
+
+}  // namespace test
