@@ -1,0 +1,36 @@
+// The asymmetric fence: free for whoever passes often, dear for whoever asks seldom.
+//
+// Why unsafe  a store followed by a load of another word may be seen in the other order. The fast side
+//             puts light_fence() between them, the slow side heavy_fence() between its own store and
+//             load: of the two, at least one sees the other's store.
+// Model       light is a compiler fence where the kernel offers membarrier(PRIVATE_EXPEDITED), which
+//             makes every running thread of the process pass a full fence; else both are full
+//             fences (seccomp filters, emulators, other systems): one predicted branch.
+// Order       pair fence.asymmetric: heavy_fence() stands against every light_fence().
+// Seen by     stress test "fence: one of the two sides sees the other", in both modes.
+#pragma once
+
+#include "weft/arch/atomic.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+// True until membarrier was found to work; written once, before any machine starts.
+extern bool fence_needs_instruction;
+
+WEFT_ALWAYS_INLINE void light_fence() noexcept {
+  if (WEFT_UNLIKELY(fence_needs_instruction)) {
+    std::atomic_thread_fence(seq_cst);  // pairs: fence.asymmetric
+  } else {
+    compiler_fence();
+  }
+}
+
+void heavy_fence() noexcept;
+
+// Registers the process for membarrier; idempotent, from any thread.
+void prepare_fences() noexcept;
+
+// Tests run the protocols without membarrier too. Only while no machine runs.
+void set_fences_for_testing(bool use_membarrier) noexcept;
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,113 @@
+// The context switch: leaves one execution and enters another, with all that belongs to it.
+//
+// Why unsafe  after a switch the same lines of code may run on another OS thread. What belongs to the
+//             execution travels with it: stack and callee-saved registers with the floating-point
+//             control words (Boost.Context), errno, and the C++ runtime's record of exceptions being
+//             handled. The addresses of the last two are per thread and may not be computed in code
+//             that switches: compilers keep them across. They are taken once for each machine.
+// Caller      a context is entered by one thread at a time, and only after the departed side has been
+//             saved: whoever arrives calls arrived() first, before anything that could let another
+//             thread enter the departed context.
+// Sanitizers  found through weak symbols, so that the ordinary library serves a program that is built
+//             with one. AddressSanitizer is told the bounds of the stack that is entered, and
+//             ThreadSanitizer of the fiber.
+// Seen by     tests "switch: ..." and the exception tests of the scheduler.
+#pragma once
+
+#include <boost/context/detail/fcontext.hpp>
+#include <cstddef>
+
+#include "weft/arch/stack.hpp"
+#include "weft/base/config.hpp"
+
+extern "C" {
+void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, std::size_t size)
+    __attribute__((weak));
+void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old,
+                                     std::size_t* size_old) __attribute__((weak));
+void* __tsan_get_current_fiber() __attribute__((weak));
+void* __tsan_create_fiber(unsigned flags) __attribute__((weak));
+void __tsan_destroy_fiber(void* fiber) __attribute__((weak));
+void __tsan_switch_to_fiber(void* fiber, unsigned flags) __attribute__((weak));
+}
+
+namespace weft::inline WEFT_ABI::detail {
+
+// What __cxa_get_globals points at (Itanium C++ ABI, 2.2.2).
+struct exception_globals {
+  void* caught = nullptr;
+  unsigned int uncaught = 0;
+#if defined(__ARM_EABI_UNWINDER__)
+  void* propagating = nullptr;
+#endif
+};
+
+// Where the calling thread keeps them; fetched once for each machine.
+struct thread_state {
+  exception_globals* exceptions = nullptr;
+  int* error_number = nullptr;
+};
+[[nodiscard]] thread_state thread_state_of_caller() noexcept;
+
+// True in a process with AddressSanitizer or ThreadSanitizer.
+extern const bool switch_is_annotated;
+extern const bool has_address_sanitizer;
+extern const bool has_thread_sanitizer;
+
+// One side of a switch: a fiber, or a machine's own thread.
+struct execution {
+  void* context = nullptr;  // where it stands; valid while it does not run
+  exception_globals exceptions;
+  int error_number = 0;
+  const void* stack_limit = nullptr;
+  std::size_t stack_size = 0;
+  void* fake_stack = nullptr;   // AddressSanitizer's
+  void* tsan_fiber = nullptr;   // ThreadSanitizer's
+};
+
+// For a machine's own thread: finds the bounds of its stack and its sanitizer's handle.
+void describe_own_thread(execution& self) noexcept;
+
+// Prepares `e` to begin at `entry` on `s`. The entry's argument goes to arrived() first.
+inline void prepare_entry(execution& e, const stack& s,
+                          void (*entry)(boost::context::detail::transfer_t)) noexcept {
+  e.context = boost::context::detail::make_fcontext(s.top, s.size(), entry);
+  e.exceptions = {};
+  e.error_number = 0;
+  e.stack_limit = s.limit;
+  e.stack_size = s.size();
+  if (WEFT_UNLIKELY(has_thread_sanitizer)) e.tsan_fiber = __tsan_create_fiber(0);
+}
+
+// ThreadSanitizer's handle of an execution that has ended; from another one.
+inline void forget_entry(execution& e) noexcept {
+  if (WEFT_UNLIKELY(has_thread_sanitizer) && e.tsan_fiber != nullptr) {
+    __tsan_destroy_fiber(e.tsan_fiber);
+    e.tsan_fiber = nullptr;
+  }
+}
+
+void annotate_departure(execution& from, const execution& to, bool from_ends) noexcept;
+void annotate_arrival(execution& self) noexcept;
+
+// Leaves `from` for `to`. Returns what arrived() wants, when somebody comes back to `from`.
+inline boost::context::detail::transfer_t leave_for(execution& from, execution& to,
+                                                    const thread_state& thread,
+                                                    bool from_ends = false) noexcept {
+  from.exceptions = *thread.exceptions;
+  from.error_number = *thread.error_number;
+  if (WEFT_UNLIKELY(switch_is_annotated)) annotate_departure(from, to, from_ends);
+  return boost::context::detail::jump_fcontext(to.context, &from);
+}
+
+// The first thing on the side that was entered: saves where the other side stands. `thread` is the
+// one that runs `self` now.
+inline void arrived(const boost::context::detail::transfer_t& t, execution& self,
+                    const thread_state& thread) noexcept {
+  static_cast<execution*>(t.data)->context = t.fctx;
+  *thread.exceptions = self.exceptions;
+  *thread.error_number = self.error_number;
+  if (WEFT_UNLIKELY(switch_is_annotated)) annotate_arrival(self);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

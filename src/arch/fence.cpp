@@ -1,0 +1,54 @@
+// The heavy side of the asymmetric fence: membarrier, or a full fence.
+#include "weft/arch/fence.hpp"
+
+#if defined(__linux__)
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "weft/arch/fault.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+bool fence_needs_instruction = true;
+
+namespace {
+
+bool membarrier(int command) noexcept {
+#if defined(__linux__) && !WEFT_TSAN
+  return ::syscall(SYS_membarrier, command, 0U, 0) == 0;
+#else
+  static_cast<void>(command);
+  return false;
+#endif
+}
+
+bool register_process() noexcept {
+#if defined(__linux__)
+  if (injected_fault("membarrier") != 0) return false;
+  return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+void prepare_fences() noexcept {
+  static const bool needs_instruction = !register_process();
+  fence_needs_instruction = needs_instruction;
+}
+
+void heavy_fence() noexcept {
+#if defined(__linux__)
+  if (!fence_needs_instruction && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return;
+#endif
+  std::atomic_thread_fence(seq_cst);  // pairs: fence.asymmetric
+}
+
+void set_fences_for_testing(bool use_membarrier) noexcept {
+  fence_needs_instruction = !use_membarrier;
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,62 @@
+// The futex behind a note.
+#include "weft/arch/note.hpp"
+
+#include <cerrno>
+#include <ctime>
+#include <limits>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "weft/arch/clock.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr std::uint32_t asleep_or_new = 0;
+constexpr std::uint32_t woken = 1;
+
+// Sleeps while the word is `asleep_or_new`, until the absolute `deadline`. False: timed out.
+bool futex_wait(atomic<std::uint32_t>& word, std::int64_t deadline) noexcept {
+  timespec until{};
+  const timespec* limit = nullptr;
+  if (deadline != std::numeric_limits<std::int64_t>::max()) {
+    until.tv_sec = static_cast<time_t>(deadline / 1'000'000'000);
+    until.tv_nsec = static_cast<long>(deadline % 1'000'000'000);
+    limit = &until;
+  }
+  const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
+                                asleep_or_new, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
+  return result == 0 || errno != ETIMEDOUT;
+}
+
+}  // namespace
+
+void note::wait() noexcept {
+  while (word_.load(acquire) != woken)  // pairs: note.word
+    futex_wait(word_, std::numeric_limits<std::int64_t>::max());
+}
+
+bool note::wait_until(std::int64_t deadline) noexcept {
+  while (word_.load(acquire) != woken) {  // pairs: note.word
+    if (deadline <= 0 || !futex_wait(word_, deadline)) {
+      return word_.load(acquire) == woken;  // pairs: note.word
+    }
+  }
+  return true;
+}
+
+void note::wake() noexcept {
+  word_.store(woken, release);  // pairs: note.word
+  ::syscall(SYS_futex, &word_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
+}
+
+void note::clear() noexcept {
+  word_.store(asleep_or_new, relaxed);  // relaxed: nobody wakes now
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,56 @@
+// What a switch needs of the thread and of the sanitizers.
+#include "weft/arch/switch.hpp"
+
+#include <cxxabi.h>
+#include <pthread.h>
+
+#include <cerrno>
+
+namespace weft::inline WEFT_ABI::detail {
+
+const bool has_address_sanitizer = &__sanitizer_start_switch_fiber != nullptr;
+const bool has_thread_sanitizer = &__tsan_create_fiber != nullptr;
+const bool switch_is_annotated = has_address_sanitizer || has_thread_sanitizer;
+
+WEFT_NOINLINE thread_state thread_state_of_caller() noexcept {
+  void* globals = abi::__cxa_get_globals();
+  return {static_cast<exception_globals*>(globals), &errno};
+}
+
+void describe_own_thread(execution& self) noexcept {
+  if (!switch_is_annotated) return;
+  if (has_thread_sanitizer) self.tsan_fiber = __tsan_get_current_fiber();
+#if defined(__linux__)
+  pthread_attr_t attributes;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
+  void* limit = nullptr;
+  std::size_t size = 0;
+  if (::pthread_attr_getstack(&attributes, &limit, &size) == 0) {
+    self.stack_limit = limit;
+    self.stack_size = size;
+  }
+  ::pthread_attr_destroy(&attributes);
+#endif
+}
+
+#if defined(__clang__)
+// no_sanitize would still note the function's exit, on the fiber that was switched to.
+#define WEFT_NO_SANITIZE_THREAD __attribute__((disable_sanitizer_instrumentation))
+#else
+#define WEFT_NO_SANITIZE_THREAD __attribute__((no_sanitize_thread))
+#endif
+
+WEFT_NO_SANITIZE_THREAD void annotate_departure(execution& from, const execution& to,
+                                                bool from_ends) noexcept {
+  if (has_address_sanitizer) {
+    __sanitizer_start_switch_fiber(from_ends ? nullptr : &from.fake_stack, to.stack_limit,
+                                   to.stack_size);
+  }
+  if (has_thread_sanitizer) __tsan_switch_to_fiber(to.tsan_fiber, 0);
+}
+
+WEFT_NO_SANITIZE_THREAD void annotate_arrival(execution& self) noexcept {
+  if (has_address_sanitizer) __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail
