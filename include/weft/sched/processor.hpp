@@ -1,0 +1,83 @@
+// The processor: the right to run fibers, with its run queue, its timers and its caches.
+//
+// Model       A machine holds at most one processor, a processor is held by at most one machine.
+//             `status` says by whom, and is the only word by which it changes hands without a lock:
+//
+//               idle            in the scheduler's idle list (scheduler lock)
+//               running | m     machine m works with it
+//               blocking | m    machine m is inside blocking(f); anyone may take it by one CAS
+//               retired         beyond the number of processors; in no list
+//
+// Owner       everything but status, run_next, the run queue and the timers belongs to the machine
+//             that holds it, inside its bracket (sched/take_away.hpp).
+// run_next    the fiber made ready last, run before the queue, within the time slice of the one that
+//             readied it. Thieves take it only when it has been waiting (scheduler::steal).
+// Order       pair processor.status: whoever gives the processor away releases -> whoever takes it
+//             acquires: the queues and caches are visible.
+//             pair processor.run_next: the owner releases -> a thief acquires the fiber.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "weft/arch/atomic.hpp"
+#include "weft/arch/stack.hpp"
+#include "weft/base/random.hpp"
+#include "weft/sched/fiber.hpp"
+#include "weft/sched/run_queue.hpp"
+#include "weft/sched/timer_heap.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+struct machine;
+
+struct processor {
+  explicit processor(unsigned number) noexcept : id(number) {}
+
+  enum : std::uint32_t { idle = 0, running = 1, blocking = 2, retired = 3 };
+  static constexpr std::uint32_t word(std::uint32_t state, std::uint32_t machine_id) noexcept {
+    return machine_id << 2U | state;
+  }
+
+  const unsigned id;
+  atomic<std::uint32_t> status{idle};
+  processor* next_idle = nullptr;  // scheduler lock
+  atomic<machine*> holder{nullptr};
+
+  run_queue<fiber> queue;
+  atomic<fiber*> run_next{nullptr};
+  timer_heap timers;
+
+  // Counts choices of a fiber; every 61st looks at the global queue, the timers and the poller.
+  std::uint32_t picks = 0;
+  // Grows when a new time slice begins; sysmon samples it.
+  atomic<std::uint32_t> slice{0};
+  std::uint32_t inherited = 0;  // run_next choices in a row
+
+  // Caches.
+  fiber_chain records;
+  std::uint64_t next_id = 0;
+  std::uint64_t id_end = 0;
+  static constexpr std::size_t stack_cache = 64;
+  std::array<stack, stack_cache> stacks;
+  std::size_t stack_count = 0;
+
+  // Fibers that were created, and that ended, here; num_fibers adds them up.
+  atomic<std::uint64_t> created{0};
+  atomic<std::uint64_t> ended{0};
+  random_source random;
+
+  // sysmon's own.
+  std::uint32_t seen_slice = 0;
+  std::int64_t seen_since = 0;
+  std::uint32_t asked = 0;          // the number of the request under way, 0: none
+  std::uint32_t seen_blocking = 0;  // the status of a blocking call seen at the last look
+
+  [[nodiscard]] bool has_work() const noexcept {
+    // relaxed: a hint for whoever is about to sleep, re-checked behind a fence
+    return run_next.load(relaxed) != nullptr || !queue.empty();
+  }
+};
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,130 @@
+// The poller over epoll: waits with nanosecond timeouts, broken by an eventfd.
+//
+// Break       the eventfd is level-triggered and reset by the wait that sees it, so a break before the
+//             wait ends that wait.
+#include "weft/netpoll/epoll.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <ctime>
+#include <utility>
+
+#include "weft/arch/clock.hpp"
+#include "weft/arch/fault.hpp"
+#include "weft/base/error.hpp"
+#include "weft/sched/timer_heap.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr int events_per_wait = 128;
+constexpr std::int64_t second = 1'000'000'000;
+
+class descriptor {
+ public:
+  descriptor() = default;
+  explicit descriptor(int fd) noexcept : fd_(fd) {}
+  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  descriptor& operator=(descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const noexcept { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+// Makes a descriptor by `call`, which a test may let fail.
+template <class Call>
+descriptor make_descriptor(const char* name, Call call) {
+  int error = injected_fault(name);
+  const int fd = error == 0 ? call() : -1;
+  if (fd < 0) throw_errno(error != 0 ? error : errno, name);
+  return descriptor(fd);
+}
+
+class epoll_poller final : public poller {
+ public:
+  epoll_poller()
+      : epoll_(make_descriptor("epoll_create1", [] { return ::epoll_create1(EPOLL_CLOEXEC); })),
+        break_(make_descriptor("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = nullptr;
+    int error = injected_fault("epoll_ctl");
+    if (error == 0 && ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, break_.get(), &event) != 0)
+      error = errno;
+    if (error != 0) throw_errno(error, "epoll_ctl");
+  }
+
+  void wait(std::int64_t deadline) noexcept override {
+    std::array<epoll_event, events_per_wait> events;
+    const int n = wait_events(events.data(), deadline);
+    for (int i = 0; i < n; ++i) {
+      if (events[static_cast<std::size_t>(i)].data.ptr == nullptr) reset_break();
+    }
+  }
+
+  void break_wait() noexcept override {
+    const std::uint64_t one = 1;
+    // The counter can't overflow: each wait resets it.
+    static_cast<void>(::write(break_.get(), &one, sizeof one));
+  }
+
+  [[nodiscard]] bool has_waiters() const noexcept override { return false; }
+
+ private:
+  void reset_break() noexcept {
+    std::uint64_t count = 0;
+    static_cast<void>(::read(break_.get(), &count, sizeof count));
+  }
+
+  // An interrupted or failed wait counts as one without events: the caller looks around anyway.
+  int wait_events(epoll_event* events, std::int64_t deadline) noexcept {
+    const std::int64_t left = deadline == never ? never : deadline - monotonic_ns();
+#if defined(SYS_epoll_pwait2)
+    if (has_pwait2_) {
+      timespec limit{};
+      if (left > 0 && left != never) {
+        limit.tv_sec = static_cast<time_t>(left / second);
+        limit.tv_nsec = static_cast<long>(left % second);
+      }
+      const long n = ::syscall(SYS_epoll_pwait2, epoll_.get(), events, events_per_wait,
+                               left == never ? nullptr : &limit, nullptr, std::size_t{0});
+      if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(n);
+      has_pwait2_ = false;
+    }
+#endif
+    return ::epoll_wait(epoll_.get(), events, events_per_wait, to_ms(left));
+  }
+
+  // Rounded up: a timer is never early, and a wait of 0 ms must not spin.
+  static int to_ms(std::int64_t left) noexcept {
+    constexpr std::int64_t longest = 1'000'000'000;
+    if (left == never) return -1;
+    if (left <= 0) return 0;
+    const std::int64_t ms = (left - 1) / 1'000'000 + 1;
+    return static_cast<int>(ms < longest ? ms : longest);
+  }
+
+  descriptor epoll_;
+  descriptor break_;
+  bool has_pwait2_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<poller> make_epoll_poller() { return std::make_unique<epoll_poller>(); }
+
+}  // namespace weft::inline WEFT_ABI::detail

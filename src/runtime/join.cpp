@@ -1,0 +1,89 @@
+// Completing and joining a spawned fiber.
+#include "weft/runtime/join.hpp"
+
+#include "weft/arch/report.hpp"
+#include "weft/base/error.hpp"
+#include "weft/sched/dump.hpp"
+#include "weft/sched/fiber.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr std::uint32_t by_end = 0;
+constexpr std::uint32_t by_cancel = 1;
+
+}  // namespace
+
+void join_core::complete() noexcept {
+  woken_chain woken;
+  {
+    lock_guard held(lock_);
+    is_complete_ = true;
+    while (waiter* w = pop_claimed(joiners_)) woken.push_back(w);
+  }
+  wake_all(woken);
+}
+
+bool join_core::is_complete() const noexcept {
+  lock_guard held(lock_);
+  return is_complete_;
+}
+
+bool join_core::wait(cancel_source* source) {
+  safepoint();
+  if (source != nullptr && source->is_fired()) return false;
+  waiter place;
+  place.guard = &lock_;
+  place.index = by_end;
+  if (source == nullptr) {
+    wait_state wait(wait_state::kind::single, wait_reason::join, &place, 1);
+    lock_.lock();
+    if (is_complete_) {
+      lock_.unlock();
+      return true;
+    }
+    joiners_.push_back(place);
+    wait.park(lock_);
+    return true;
+  }
+  multi_wait wait(wait_reason::join, &place, 1);
+  if (!wait.watch(*source, by_cancel)) return false;
+  lock_.lock();
+  if (is_complete_) {
+    lock_.unlock();
+    return true;
+  }
+  joiners_.push_back(place);
+  return wait.park(lock_) == by_end;
+}
+
+void join_core::throw_if_failed() const {
+  if (error_ != nullptr) std::rethrow_exception(error_);
+  if (!has_value_) throw_system_error(errc::fiber_exited);
+}
+
+void join_at_end(join_core& state) noexcept {
+  fiber* f = this_fiber_or_null();
+  // Not unwound here: it waits until what it joins has been.
+  if (f != nullptr) ++f->keeps_stack;
+  static_cast<void>(state.wait(nullptr));
+  if (f != nullptr) --f->keeps_stack;
+  if (state.error() == nullptr) return;
+  if (std::uncaught_exceptions() == 0 && !is_being_unwound()) {
+    if (!begin_fatal_report()) end_process(2);
+    {
+      report out;
+      describe_exception(state.error(), out);
+      out.line();
+      out.line("in a joined fiber whose join_handle was destroyed without a join()");
+      if (f != nullptr) dump_fiber(*f, out, dump_style::plain);
+    }
+    end_process(2);
+  }
+  report out;
+  out.line("weft: the exception of a fiber is dropped: its join_handle was destroyed during unwinding");
+  describe_exception(state.error(), out);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,93 @@
+// Calls that may block the OS thread: the processor stays marked, and may be taken by one CAS.
+//
+// Model       enter: the processor's status goes from running|m to blocking|m. While it is so, sysmon
+//             may CAS it away when work waits. leave: CAS back; where that fails the processor is gone,
+//             and the fiber takes an idle one or queues.
+//             Meanwhile the machine has no processor, so that what f calls of the runtime, a nested
+//             blocking(f) included, works as for a hog that has lost it.
+//             The machine's number in the word makes a stale CAS fail: the same processor may be in
+//             another machine's blocking call by then.
+// Limit       at most max_blocking calls at once; the others wait, first come, first served.
+// Order       pair processor.status: see processor.hpp.
+#include <utility>
+
+#include "weft/arch/note.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+void scheduler::enter_blocking() {
+  const int limit = static_cast<int>(options_.max_blocking);
+  if (WEFT_UNLIKELY(in_blocking_.fetch_add(1, acq_rel) >= limit)) {  // pairs: sched.blocking
+    wait_for_blocking_slot();
+  }
+  machine& m = *current_machine();
+  enter(m);
+  if (processor* p = std::exchange(m.p, nullptr)) {
+    m.lent = p;
+    std::uint32_t mine = processor::word(processor::running, m.id);
+    // Nobody else moves it from running: the exchange publishes what we did to it.
+    static_cast<void>(p->status.compare_exchange(
+        mine, processor::word(processor::blocking, m.id), release));  // pairs: processor.status
+  }
+  leave(m, 0);
+}
+
+void scheduler::leave_blocking() {
+  machine& m = *current_machine();
+  bool lost = false;
+  // Not bracketed by attention: in blocking only the status word changes hands.
+  m.in_runtime.store(1, relaxed);  // relaxed: own word
+  if (processor* p = std::exchange(m.lent, nullptr)) {
+    std::uint32_t mine = processor::word(processor::blocking, m.id);
+    if (p->status.compare_exchange(mine, processor::word(processor::running, m.id),
+                                   acquire)) {  // pairs: processor.status
+      m.p = p;
+    } else {
+      lost = !acquire_idle(m);
+    }
+  } else if (m.p == nullptr) {
+    lost = !acquire_idle(m);
+  }
+  leave(m, 0);
+  blocking_slot_free();
+  if (lost) yield_current(true);
+}
+
+void scheduler::blocking_slot_free() noexcept {
+  const int limit = static_cast<int>(options_.max_blocking);
+  if (WEFT_LIKELY(in_blocking_.fetch_sub(1, acq_rel) <= limit)) return;  // pairs: sched.blocking
+  waiter* w = nullptr;
+  {
+    lock_guard held(blocking_lock_);
+    w = pop_claimed(blocking_waiters_);
+    // It is just coming: it finds the slot under the lock.
+    if (w == nullptr) ++blocking_slots_;
+  }
+  if (w != nullptr) w->state->wake();
+}
+
+void scheduler::wait_for_blocking_slot() {
+  waiter place;
+  wait_state wait(wait_state::kind::single, wait_reason::blocking_limit, &place, 1);
+  place.guard = &blocking_lock_;
+  blocking_lock_.lock();
+  if (blocking_slots_ != 0) {
+    --blocking_slots_;
+    blocking_lock_.unlock();
+    return;
+  }
+  blocking_waiters_.push_back(place);
+  wait.park(blocking_lock_);
+}
+
+// By sysmon: work waits, and `seen` was the status then. True: the processor went to another machine.
+bool scheduler::retake_from_blocking(processor& p, std::uint32_t seen) noexcept {
+  std::uint32_t status = seen;
+  if (!p.status.compare_exchange(status, processor::idle, acquire)) return false;  // pairs: processor.status
+  hand_off(p);
+  return true;
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,148 @@
+// Finds that nothing can ever run again, and says so.
+#include "weft/sched/deadlock.hpp"
+
+#include <string>
+
+#include "weft/arch/clock.hpp"
+#include "weft/arch/report.hpp"
+#include "weft/arch/switch.hpp"
+#include "weft/arch/thread.hpp"
+#include "weft/base/error.hpp"
+#include "weft/sched/dump.hpp"
+#include "weft/sched/interrupt.hpp"
+#include "weft/sched/registry.hpp"
+#include "weft/sched/scheduler.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+atomic<int> external_wakers{0};
+atomic<int> service_threads{0};
+atomic<int> threads_in_run{0};
+
+namespace {
+
+constexpr std::int64_t between_looks = 50'000'000;
+constexpr std::int64_t before_warning = 10'000'000'000;
+
+struct survey {
+  bool all_quiet = true;
+  int threads = 0;
+};
+
+bool nothing_can_happen() noexcept {
+  if (external_wakers.load(acquire) != 0) return false;  // pairs: deadlock.wakers
+  survey found;
+  for_each_scheduler(
+      [](scheduler& s, void* argument) {
+        auto& all = *static_cast<survey*>(argument);
+        all.threads += s.thread_count();
+        if (!s.options().is_closed_world || !s.is_quiescent()) all.all_quiet = false;
+      },
+      &found);
+  return found.all_quiet;
+}
+
+bool only_own_threads() noexcept {
+  survey found;
+  for_each_scheduler(
+      [](scheduler& s, void* argument) {
+        static_cast<survey*>(argument)->threads += s.thread_count();
+      },
+      &found);
+  int own = found.threads;
+  own += service_threads.load(relaxed) + threads_in_run.load(relaxed);  // relaxed: nothing moves now
+  if (has_thread_sanitizer) ++own;                                      // its own background thread
+  return process_thread_count() <= own;
+}
+
+}  // namespace
+
+// Order: pair deadlock.wakers: a waker is counted with release before it can wake anybody.
+std::int64_t watch_for_deadlock(scheduler& s, std::int64_t now) noexcept {
+  scheduler::deadlock_watch& watch = s.watch_;
+  if (!s.options().is_closed_world || !nothing_can_happen()) {
+    watch = {};
+    // Whatever made it not so may go without waking us: a subscription, another runtime.
+    return s.options().is_closed_world ? now + 10 * between_looks : never;
+  }
+  const std::uint64_t wakes = s.wakes_.load(acquire);  // pairs: sched.wakes
+  if (watch.since == 0 || watch.wakes != wakes) {
+    watch = {now, wakes, watch.warned};
+    return now + between_looks;
+  }
+  if (only_own_threads()) {
+    if (now - watch.since >= between_looks) deadlock(s);
+    return now + between_looks;
+  }
+  if (!watch.warned && now - watch.since >= before_warning) {
+    watch.warned = true;
+    report out;
+    out.line("weft: all fibers are asleep, and have been for ten seconds; only a thread that is not "
+             "weft's could wake one:");
+    out.line();
+    dump_all(out, dump_style::plain);
+  }
+  return watch.warned ? now + before_warning : watch.since + before_warning;
+}
+
+void deadlock(scheduler& s) noexcept {
+  const bool main_left = s.main_left_.load(acquire);  // pairs: sched.main
+  if (s.options().throws_on_deadlock && !main_left) {
+    if (s.throw_in_main()) return;
+  }
+  if (!begin_fatal_report()) end_process(2);
+  {
+    report out;
+    out.text("fatal error: ")
+        .line(main_left ? "no fibers (main called exit_fiber) - deadlock!"
+                        : "all fibers are asleep - deadlock!");
+    out.line();
+    dump_all(out, dump_style::with_stacks);
+  }
+  end_process(2);
+}
+
+// Main's wait ends with an exception that carries the dump.
+bool scheduler::throw_in_main() noexcept {
+  fiber* f = main_fiber_;
+  if (f == nullptr || f->state.load(acquire) != fiber_state::parked) return false;  // pairs: sched.main
+  try {
+    std::string dump = "all fibers are asleep - deadlock!\n\n";
+    report out([](void* to, const char* text, std::size_t size) {
+      static_cast<std::string*>(to)->append(text, size);
+    }, &dump);
+    dump_fibers(*this, out, dump_style::with_stacks);
+    out.flush();
+    deadlock_dump_ = std::move(dump);
+  } catch (const std::bad_alloc&) {
+    deadlock_dump_.clear();
+  }
+  if (!interrupt(*f)) return false;
+  f->meets_deadlock = true;
+  ready(f);
+  return true;
+}
+
+// Nothing runs, is about to run or waits for anything but another fiber.
+bool scheduler::is_quiescent() const noexcept {
+  return idle_count_.load(acquire) == procs() &&                // pairs: sched.idle
+         hogs_.load(acquire) == 0 &&                            // pairs: sched.hogs
+         in_blocking_.load(acquire) == 0 &&                     // pairs: sched.blocking
+         global_size_.load(relaxed) == 0 && spinning_.load(relaxed) == 0 &&  // relaxed: looked at twice
+         earliest_timer() == never && !poller_->has_waiters() &&
+         (num_fibers() != 0 || main_left_.load(acquire));       // pairs: sched.main
+}
+
+int scheduler::thread_count() const noexcept {
+  return static_cast<int>(live_machines_.load(acquire)) + (is_seeded() ? 0 : 1);  // pairs: sched.machines
+}
+
+// A seeded run has nothing runnable and no timer: only something outside could go on.
+void scheduler::seeded_idle(machine& m) noexcept {
+  if (options_.is_closed_world && num_fibers() != 0) {
+    if (global_size_.load(relaxed) == 0) deadlock(*this);  // relaxed: one machine
+  }
+  go_idle(m);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

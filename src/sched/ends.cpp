@@ -1,0 +1,170 @@
+// The end of a run: stopping the machines, unwinding or abandoning the fibers that are left.
+//
+// Stop        is_stopping_ sends every machine out of its loop at its next choice; running fibers are
+//             asked to yield. A machine that sleeps for a pinned fiber stays until the last stop.
+// Unwind      with the machines stopped nobody resumes a fiber, so each parked one can be interrupted:
+//             whoever takes it off its lists (or wins its claim) owns its wake-up. A fiber whose
+//             wait was claimed already is about to become runnable by itself. Then the machines
+//             start again, and every fiber unwinds when it runs: from its park, at its next
+//             runtime entry, or before it begins. One inside a destructor that parks (keeps_stack)
+//             goes on until what it waits for has ended.
+// Abandon     each parked fiber is taken off its lists, so that no list points to a dead stack.
+#include "weft/arch/clock.hpp"
+#include "weft/arch/report.hpp"
+#include "weft/sched/dump.hpp"
+#include "weft/sched/interrupt.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/sysmon.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr std::int64_t stop_limit = 10'000'000'000;  // SC-36
+
+// Waits for `done()`, which nobody announces: looks at growing distances.
+template <class Done>
+bool wait_for(std::int64_t limit, Done done) {
+  const std::int64_t start = monotonic_ns();
+  std::int64_t pause = 5'000;
+  while (!done()) {
+    const std::int64_t now = monotonic_ns();
+    if (limit != never && now - start >= limit) return false;
+    note nobody;
+    static_cast<void>(nobody.wait_until(now + pause));
+    if (pause < 1'000'000) pause += pause / 2;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool scheduler::stop(end_policy policy) {
+  if (policy == end_policy::wait) {
+    wait_for(never, [this] { return num_fibers() == 0; });
+  } else if (policy == end_policy::unwind) {
+    unwind_all();
+  }
+  const bool ended = stop_machines(true);
+  sysmon_->stop();
+  if (!ended) {
+    name_machines_that_stay();
+    return false;
+  }
+  abandon_all();
+  return true;
+}
+
+// True: no machine runs any more. `pinned_too`: those that sleep for a pinned fiber end as well.
+bool scheduler::stop_machines(bool pinned_too) noexcept {
+  machine* idle = nullptr;
+  {
+    lock_guard held(lock_);
+    is_stopping_.store(true, release);  // pairs: sched.stopping
+    idle = std::exchange(idle_machines_, nullptr);
+  }
+  while (idle != nullptr) {
+    machine* m = std::exchange(idle, idle->next_idle);
+    m->wake.wake();
+  }
+  poller_->break_wait();
+  return wait_for(stop_limit, [&] {
+    const unsigned stay = pinned_too ? 0 : pinned_asleep_.load(acquire);  // pairs: sched.machines
+    if (live_machines_.load(acquire) <= stay) return true;                // pairs: sched.machines
+    // Again and again: a machine may have cleared its reasons just before it looked.
+    for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {  // pairs: sched.machines
+      set_reason(*m, attention::yield);
+      if (pinned_too && m->sleeps_pinned.load(acquire)) m->wake.wake();  // pairs: sched.machines
+    }
+    return false;
+  }) && (join_machines(), true);
+}
+
+void scheduler::join_machines() noexcept {
+  for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {  // pairs: sched.machines
+    if (m->os.is_joinable() && m->has_ended.load(acquire)) m->os.join();  // pairs: sched.machines
+  }
+}
+
+void scheduler::resume_machines() noexcept {
+  is_stopping_.store(false, release);  // pairs: sched.stopping
+  std::atomic_thread_fence(seq_cst);   // pairs: sched.wake
+  if (has_visible_work()) wake_one();
+}
+
+void scheduler::unwind_all() {
+  if (!stop_machines(false)) return;  // a hog: stop() names it
+  is_unwinding_.store(true, release);  // pairs: sched.unwinding
+  fiber_chain interrupted;
+  for_each_record([&](fiber& f) {
+    const fiber_state state = f.state.load(relaxed);  // relaxed: the machines are stopped
+    if (state == fiber_state::free || f.is_service) return;
+    f.exits = true;
+    if (state == fiber_state::parked && f.keeps_stack == 0 && interrupt(f)) {
+      f.set_state(fiber_state::runnable);
+      interrupted.push_back(&f);
+    }
+  });
+  if (!interrupted.empty()) inject(interrupted);
+  resume_machines();
+  // Those that park in a destructor for something that never comes stay; abandon_all names them.
+  std::uint64_t seen = 0;
+  int quiet_looks = 0;
+  wait_for(never, [&] {
+    if (num_fibers() == 0) return true;
+    const std::uint64_t wakes = wakes_.load(acquire);  // pairs: sched.wakes
+    const bool quiet = is_quiescent() && wakes == seen;
+    seen = wakes;
+    quiet_looks = quiet ? quiet_looks + 1 : 0;
+    return quiet_looks > 20;
+  });
+  is_unwinding_.store(false, release);  // pairs: sched.unwinding
+  left_after_unwinding_ = num_fibers() != 0;
+}
+
+// No machine runs. The stacks and records go with the scheduler.
+void scheduler::abandon_all() noexcept {
+  if (left_after_unwinding_) {
+    report out;
+    out.line("weft: these fibers could not be unwound, they wait in a destructor:");
+    dump_fibers(*this, out, dump_style::with_stacks);
+  }
+  for_each_record([&](fiber& f) {
+    const fiber_state state = f.state.load(relaxed);  // relaxed: the machines are stopped
+    if (state == fiber_state::free) return;
+    if (state == fiber_state::parked && f.wait != nullptr) f.wait->detach();
+    has_abandoned_ = true;
+  });
+}
+
+void scheduler::name_machines_that_stay() noexcept {
+  report out;
+  out.line("weft: the runtime was stopped, but these fibers have run on for ten seconds without a "
+           "runtime entry; their threads and stacks stay:");
+  for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {  // pairs: sched.machines
+    if (m->has_ended.load(acquire)) continue;  // pairs: sched.machines
+    if (const fiber* f = m->current) dump_fiber(*f, out, dump_style::plain);
+  }
+}
+
+// Takes a parked fiber's wake-up over. The caller knows that it is parked and that nobody resumes it.
+// False: somebody else has it already.
+bool interrupt(fiber& f) noexcept { return f.wait != nullptr && f.wait->take_over(); }
+
+bool wait_state::take_over() noexcept {
+  if (kind_ == kind::shared) {
+    if (try_claim_shared(no_index - claimed) != claim::parked) return false;
+    detach();
+    return true;
+  }
+  if (place_count_ == 0) return true;  // nobody else could wake it
+  waiter& only = places_[0];
+  if (only.guard == nullptr) return true;
+  lock_guard held(*only.guard);
+  if (!only.is_linked()) return false;
+  only.unlink();
+  return true;
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

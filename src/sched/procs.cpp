@@ -1,0 +1,167 @@
+// How many processors there are: setting up, and changing it while running.
+//
+// Shrinking   processors beyond the new number are taken out one by one: an idle one at once, a held one
+//             when its machine next chooses a fiber (it is asked to yield), a hog's or a blocking
+//             call's by sysmon. set_procs waits until the last is out of service.
+// Order       pair sched.procs, sched.processors: a processor is made and linked with release before
+//             the numbers that let others look at it.
+#include <algorithm>
+
+#include "weft/arch/clock.hpp"
+#include "weft/arch/fence.hpp"
+#include "weft/base/error.hpp"
+#include "weft/sched/registry.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/sysmon.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+scheduler::scheduler(const scheduler_options& options)
+    : options_(options), stacks_(options.stack_size), seeded_random_(options.seed) {
+  prepare_fences();
+  poller_ = options.make_poller();
+  sysmon_ = std::make_unique<sysmon>(*this);
+  coarse_now_.store(monotonic_ns(), relaxed);  // relaxed: nobody else is there yet
+  try {
+    make_processors(options.procs);
+    for (unsigned i = options.procs; i != 0; --i) {
+      woken_chain nobody;
+      release_to_idle_locked(*processors_[i - 1].load(relaxed), nobody);  // relaxed: nobody else yet
+    }
+    if (!is_seeded()) {
+      const std::errc error = sysmon_->start();
+      if (error != std::errc{})
+        throw_system_error(std::make_error_code(error), "weft: sysmon thread");
+    }
+  } catch (...) {
+    free_processors();
+    throw;
+  }
+  register_scheduler(*this);
+}
+
+scheduler::~scheduler() {
+  unregister_scheduler(*this);
+  free_processors();
+  free_slabs();
+  for (auto& place : other_stacks_) delete place.load(relaxed);  // relaxed: nobody else is there
+  machine* m = machines_.load(relaxed);                          // relaxed: likewise
+  while (m != nullptr) delete std::exchange(m, m->next_machine);
+}
+
+// Up to n of them exist afterwards. Throws std::bad_alloc; those made so far stay.
+void scheduler::make_processors(unsigned n) {
+  for (unsigned i = made_.load(relaxed); i < n; ++i) {  // relaxed: only set_procs makes them
+    auto p = std::make_unique<processor>(i);
+    p->random.seed((i + 1) * 0x9e3779b97f4a7c15U);
+    p->status.store(processor::retired, relaxed);      // relaxed: published below
+    processors_[i].store(p.release(), release);        // pairs: sched.processors
+    made_.store(i + 1, release);                       // pairs: sched.processors
+  }
+  procs_.store(n, release);  // pairs: sched.procs
+}
+
+void scheduler::free_processors() noexcept {
+  for (auto& place : processors_) {
+    processor* p = place.load(relaxed);  // relaxed: nobody else is there
+    if (p == nullptr) continue;
+    stacks_.release_batch(p->stacks.data(), p->stack_count);
+    delete p;
+  }
+}
+
+unsigned scheduler::set_procs(unsigned n) {
+  if (n == 0 || n > max_procs) throw_usage_error("weft::set_procs: the number must be 1 to 1024");
+  if (is_seeded() && n != 1)
+    throw_invalid_argument("weft::set_procs: a seeded run has one processor");
+  safepoint();
+  wait_for_turn();
+  const unsigned old = procs();
+  try {
+    change_procs(old, n);
+  } catch (...) {
+    end_turn();
+    throw;
+  }
+  end_turn();
+  return old;
+}
+
+void scheduler::change_procs(unsigned old, unsigned n) {
+  if (n > old) {
+    make_processors(n);
+    woken_chain nobody;
+    {
+      lock_guard held(lock_);
+      for (unsigned i = old; i < n; ++i) {
+        release_to_idle_locked(*processors_[i].load(acquire), nobody);  // pairs: sched.processors
+      }
+    }
+    std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+    if (has_visible_work()) wake_one();
+    return;
+  }
+  waiter place;
+  wait_state wait(wait_state::kind::single, wait_reason::set_procs, &place, 1);
+  place.guard = &lock_;
+  lock_.lock();
+  procs_.store(n, release);  // pairs: sched.procs
+  drop_idle_beyond_locked(n);
+  excess_ = 0;
+  for (unsigned i = n; i < old; ++i) {
+    processor* p = processors_[i].load(acquire);  // pairs: sched.processors
+    if (p->status.load(acquire) == processor::retired) continue;  // pairs: processor.status
+    ++excess_;
+    if (machine* m = p->holder.load(acquire)) set_reason(*m, attention::yield);  // pairs: processor.status
+  }
+  if (excess_ == 0) {
+    lock_.unlock();
+    return;
+  }
+  procs_waiters_.push_back(place);
+  wait.park(lock_);
+}
+
+void scheduler::drop_idle_beyond_locked(unsigned n) noexcept {
+  processor* all = std::exchange(idle_processors_, nullptr);
+  while (all != nullptr) {
+    processor* p = std::exchange(all, all->next_idle);
+    if (p->id >= n) {
+      p->status.store(processor::retired, release);  // pairs: processor.status
+      idle_count_.fetch_sub(1, relaxed);             // relaxed: under the lock
+    } else {
+      p->next_idle = idle_processors_;
+      idle_processors_ = p;
+    }
+  }
+}
+
+// One change at a time.
+void scheduler::wait_for_turn() {
+  for (;;) {
+    waiter place;
+    wait_state wait(wait_state::kind::single, wait_reason::set_procs, &place, 1);
+    place.guard = &lock_;
+    lock_.lock();
+    if (!is_changing_procs_) {
+      is_changing_procs_ = true;
+      lock_.unlock();
+      return;
+    }
+    turn_waiters_.push_back(place);
+    wait.park(lock_);
+  }
+}
+
+void scheduler::end_turn() noexcept {
+  waiter* next = nullptr;
+  {
+    lock_guard held(lock_);
+    is_changing_procs_ = false;
+    next = pop_claimed(turn_waiters_);
+  }
+  if (next != nullptr) next->state->wake();
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,131 @@
+// Making fibers runnable, and whom to wake for it.
+//
+// Wake policy A fiber made ready goes into run_next. To wake another machine for it costs the waker more
+//             than hundreds of switches, and mostly for nothing: the waker parks soon and runs it
+//             itself. So each fiber carries a small counter, as a branch predictor does: has it
+//             parked soon after making one other fiber ready, the last times? Predicted so, nobody
+//             is woken. If it then does not park, sysmon finds the fiber in run_next with a processor
+//             idle, wakes a machine and resets the counter: the next time that waker wakes at once.
+//             A second runnable fiber always wakes somebody.
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr unsigned char surely_parks = 3;
+constexpr unsigned char likely_parks = 2;
+
+// Half of a full local queue goes to the global one, with the fiber that found no room.
+void overflow(scheduler& s, processor& p, fiber* f) noexcept {
+  fiber* older[run_queue<fiber>::capacity / 2];
+  const std::uint32_t n = p.queue.steal(older, run_queue<fiber>::capacity / 2);
+  fiber_chain chain;
+  for (std::uint32_t i = 0; i < n; ++i) chain.push_back(older[i]);
+  chain.push_back(f);
+  s.inject(chain);
+}
+
+}  // namespace
+
+void ready(fiber* f) noexcept {
+  machine* m = current_machine();
+  if (m == nullptr || m->home != f->home) {
+    f->home->wakes_.fetch_add(1, relaxed);  // relaxed: the deadlock check looks twice
+    f->set_state(fiber_state::runnable);
+    f->home->inject(f);
+    return;
+  }
+  const std::uint32_t outer = enter(*m);
+  f->home->ready_local(*m, f);
+  leave(*m, outer);
+}
+
+void scheduler::ready_local(machine& m, fiber* f) noexcept {
+  f->set_state(fiber_state::runnable);
+  processor* p = m.p;
+  if (p == nullptr) {
+    inject(f);
+    return;
+  }
+  fiber* kicked = p->run_next.exchange(f, seq_cst);  // pairs: processor.run_next, sched.wake
+  if (kicked != nullptr && !p->queue.push(kicked)) overflow(*this, *p, kicked);
+  if (procs() == 1) return;
+  if (kicked == nullptr) {
+    fiber* waker = m.current;
+    if (waker == nullptr) return;  // the loop, which takes it next
+    waker->has_readied = true;
+    // relaxed: a prediction
+    if (waker->parks_after_ready.load(relaxed) >= likely_parks) return;
+  } else {
+    std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+  }
+  wake_one();
+}
+
+// A fiber is about to leave its machine: was it right to wake nobody for what it readied?
+void scheduler::note_parking(machine& m, fiber& f) noexcept {
+  if (!f.has_readied) return;
+  f.has_readied = false;
+  // relaxed: a prediction
+  const unsigned char sure = f.parks_after_ready.load(relaxed);
+  if (m.p != nullptr && sure < surely_parks && m.p->run_next.load(relaxed) != nullptr) {
+    f.parks_after_ready.store(sure + 1, relaxed);  // relaxed: a prediction
+  }
+}
+
+void scheduler::inject(fiber* f) noexcept {
+  {
+    lock_guard held(lock_);
+    global_.push_back(f);
+    global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
+  }
+  std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+  wake_one();
+}
+
+void scheduler::inject(fiber_chain& fibers) noexcept {
+  {
+    lock_guard held(lock_);
+    global_.append(fibers);
+    global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
+  }
+  std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+  wake_one();
+}
+
+// After work became visible and a full fence: wakes one machine if a processor is idle and nobody
+// looks for work.
+void scheduler::wake_one() noexcept {
+  // relaxed: behind the caller's fence
+  if (idle_count_.load(relaxed) == 0 || spinning_.load(relaxed) != 0) return;
+  int nobody = 0;
+  if (!spinning_.compare_exchange(nobody, 1, seq_cst)) return;  // pairs: sched.wake
+  machine* m = nullptr;
+  processor* p = nullptr;
+  bool breaks = false;
+  bool wakes_sysmon = false;
+  {
+    lock_guard held(lock_);
+    if (idle_processors_ != nullptr) {
+      if (idle_machines_ != nullptr) {
+        m = idle_machines_;
+        idle_machines_ = m->next_idle;
+      } else if (poller_sleeps_) {
+        breaks = !poller_broken_;
+        poller_broken_ = true;
+      }
+      if (!poller_broken_ || m != nullptr) p = pop_idle_processor_locked(wakes_sysmon);
+    }
+  }
+  if (wakes_sysmon) wake_sysmon();
+  if (p != nullptr) {
+    start_with(*p, m, true);
+    return;
+  }
+  spinning_.fetch_sub(1, seq_cst);  // pairs: sched.wake
+  if (breaks) poller_->break_wait();
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,75 @@
+// The list of all schedulers, and which of them a caller means.
+#include "weft/sched/registry.hpp"
+
+#include <algorithm>
+
+#include "weft/base/error.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+// A fixed table: a signal handler may read it.
+constexpr std::size_t max_schedulers = 256;
+
+spinlock registry_lock;
+atomic<scheduler*> schedulers[max_schedulers];
+
+}  // namespace
+
+void register_scheduler(scheduler& s) {
+  lock_guard held(registry_lock);
+  for (auto& place : schedulers) {
+    if (place.load(relaxed) != nullptr) continue;  // relaxed: under the lock
+    place.store(&s, release);                      // pairs: registry.place
+    return;
+  }
+  throw_usage_error("weft::runtime: more than 256 runtimes at once");
+}
+
+void unregister_scheduler(scheduler& s) noexcept {
+  lock_guard held(registry_lock);
+  for (auto& place : schedulers) {
+    if (place.load(relaxed) == &s) place.store(nullptr, release);  // pairs: registry.place
+  }
+}
+
+void for_each_scheduler(void (*visit)(scheduler& s, void* argument), void* argument) {
+  lock_guard held(registry_lock);
+  for_each_scheduler_unlocked(visit, argument);
+}
+
+// Order: pair registry.place: a scheduler is stored with release when it is complete.
+void for_each_scheduler_unlocked(void (*visit)(scheduler& s, void* argument),
+                                 void* argument) noexcept {
+  for (auto& place : schedulers) {
+    if (scheduler* s = place.load(acquire)) visit(*s, argument);  // pairs: registry.place
+  }
+}
+
+scheduler* scheduler::of_caller_or_null() noexcept {
+  if (machine* m = current_machine()) return m->home;
+  scheduler* only = nullptr;
+  std::size_t n = 0;
+  lock_guard held(registry_lock);
+  for (auto& place : schedulers) {
+    if (scheduler* s = place.load(relaxed)) {  // relaxed: under the lock
+      only = s;
+      ++n;
+    }
+  }
+  return n == 1 ? only : nullptr;
+}
+
+scheduler& scheduler::of_caller() {
+  scheduler* s = of_caller_or_null();
+  if (s == nullptr) {
+    throw_usage_error(
+        "weft: called from a plain thread, with no runtime running or more than one: use a "
+        "weft::runtime object's own members");
+  }
+  return *s;
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

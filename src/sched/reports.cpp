@@ -1,0 +1,130 @@
+// Fatal reports of the scheduler: uncaught exceptions, stack overflow, limits.
+#include "weft/arch/altstack.hpp"
+#include "weft/arch/backtrace.hpp"
+#include "weft/arch/report.hpp"
+#include "weft/sched/dump.hpp"
+#include "weft/sched/registry.hpp"
+#include "weft/sched/reports.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr std::size_t max_frames = 100;
+
+void print_title(const fiber& f, report& out) {
+  out.text("fiber ").number(f.id.load(relaxed)).text(" [running]:");  // relaxed: its own
+  if (f.extra() != nullptr && !f.extra()->name.empty()) out.text(" ").text(f.extra()->name);
+  out.line();
+}
+
+// An exception that nobody catches, a noexcept frame that one meets, or std::terminate itself.
+bool on_terminate(const std::exception_ptr& exception) noexcept {
+  const fiber* f = this_fiber_or_null();
+  if (f == nullptr) return false;
+  if (!begin_fatal_report()) end_process(2);
+  {
+    report out;
+    if (is_being_unwound()) {
+      out.line("fatal error: exit_fiber met a frame that lets no exception pass (a noexcept function, "
+               "or a destructor during unwinding)");
+    } else if (exception != nullptr) {
+      describe_exception(exception, out);
+    } else {
+      out.line("fatal error: std::terminate was called");
+    }
+    out.line();
+    print_title(*f, out);
+    void* pcs[max_frames];
+    print_stack(out, pcs, capture(pcs, max_frames, 1), names::demangled);
+    print_creation(*f, out);
+  }
+  end_process(2);
+}
+
+// On the alternate stack; the fiber's own is full.
+void on_overflow(const stack_place& place, void*, void* ucontext) {
+  if (!begin_fatal_report()) end_process(2);
+  {
+    report out;
+    out.line("fatal error: stack overflow");
+    out.line();
+    const fiber* f = this_fiber_or_null();
+    if (f != nullptr && f->on == place.in) {
+      print_title(*f, out);
+      out.text("its stack has ").number(place.in.size()).line(
+          " bytes; a larger one: weft::options::stack_size, or weft::fiber_options::stack_size");
+    }
+    void* pcs[max_frames];
+    const std::size_t n = capture(registers_of_interrupted(ucontext), pcs, max_frames);
+    print_stack(out, pcs, n, names::raw);
+    if (f != nullptr) print_creation(*f, out);
+  }
+  end_process(2);
+}
+
+}  // namespace
+
+void install_reports() noexcept {
+  install_terminate_handler(on_terminate);
+  install_overflow_handler(on_overflow);
+  set_dump_hook([](report& out) noexcept { dump_all(out, dump_style::plain); });
+}
+
+void report_too_many_machines(unsigned limit) noexcept {
+  if (!begin_fatal_report()) end_process(2);
+  {
+    report out;
+    out.text("fatal error: the runtime needs more than ")
+        .number(limit)
+        .line(" OS threads (weft::options::max_machines): too many pinned fibers or blocking calls");
+    out.line();
+    dump_all(out, dump_style::plain);
+  }
+  end_process(2);
+}
+
+void report_no_thread() noexcept {
+  if (!begin_fatal_report()) end_process(2);
+  report().line("fatal error: the system refused the runtime's first OS thread");
+  end_process(2);
+}
+
+void report_out_of_stacks(std::size_t waiting) noexcept {
+  if (!begin_fatal_report()) end_process(2);
+  {
+    report out;
+    out.text("fatal error: out of fiber stacks: the system refuses memory, ")
+        .number(waiting)
+        .line(" fibers wait for a stack and none that has one is left to end");
+    out.line();
+    dump_all(out, dump_style::plain);
+  }
+  end_process(2);
+}
+
+// One line, as Go's schedtrace: see WEFT_SCHEDTRACE.
+void scheduler::schedtrace_line(std::int64_t since_start) const noexcept {
+  report out;
+  out.text("SCHED ").number(since_start / 1'000'000).text("ms: procs=").number(procs());
+  out.text(" idle=").number(idle_count_.load(relaxed));    // relaxed: a report
+  out.text(" machines=").number(live_machines_.load(relaxed));  // relaxed: a report
+  out.text(" spinning=").number(spinning_.load(relaxed));  // relaxed: a report
+  out.text(" asleep=").number(asleep_.load(relaxed));      // relaxed: a report
+  out.text(" hogs=").number(hogs_.load(relaxed));          // relaxed: a report
+  out.text(" blocking=").number(in_blocking_.load(relaxed));  // relaxed: a report
+  out.text(" fibers=").number(num_fibers());
+  out.text(" global=").number(global_size_.load(relaxed));  // relaxed: a report
+  out.text(" queues=[");
+  for (unsigned i = 0; i < procs(); ++i) {
+    const processor* p = processors_[i].load(acquire);  // pairs: sched.processors
+    const bool next = p->run_next.load(relaxed) != nullptr;  // relaxed: a report
+    if (i != 0) out.text(" ");
+    out.number(p->queue.size() + (next ? 1U : 0U));
+  }
+  out.line("]");
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

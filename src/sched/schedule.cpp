@@ -1,0 +1,242 @@
+// The machine's loop: where the next fiber comes from.
+#include "weft/arch/clock.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+// Every so many choices the global queue, the timers and the poller come first, so that a busy local
+// queue starves none of them. A prime, as in Go: no pattern of the program falls in step with it.
+constexpr std::uint32_t fairness_period = 61;
+
+// Fibers that keep readying each other share one slice; this bounds it where nobody samples slices.
+constexpr std::uint32_t max_inherited = 1000;
+
+constexpr int steal_rounds = 4;
+
+}  // namespace
+
+// The loop of every machine, on its own stack. In the runtime all the time but while a fiber runs.
+void scheduler::run_machine(machine& m) {
+  m.in_runtime.store(1, relaxed);  // relaxed: own word
+  while (fiber* f = find_runnable(m)) {
+    run_fiber(m, f);
+    if (m.pinned != nullptr) wait_for_pinned(m);
+  }
+}
+
+// Blocks until there is a fiber to run; null: the machines shall end.
+fiber* scheduler::find_runnable(machine& m) {
+  for (;;) {
+    if (is_stopping_.load(acquire)) return nullptr;  // pairs: sched.stopping
+    if (m.p == nullptr && !acquire_idle(m)) {
+      sleep_on_note(m, never);
+      continue;
+    }
+    processor& p = *m.p;
+    if (WEFT_UNLIKELY(p.id >= procs())) {
+      retire(m);
+      continue;
+    }
+    if (is_seeded()) {
+      if (fiber* f = pick_seeded(m)) return f;
+      continue;
+    }
+    if (p.picks % fairness_period == 0) {
+      if (fiber* f = look_around(p)) return f;
+    }
+    if (fiber* f = next_local(p)) return f;
+    if (fiber* f = take_global(p)) return f;
+    if (fiber* f = look_around(p)) return f;
+    if (fiber* f = steal_work(m)) return f;
+    go_idle(m);
+  }
+}
+
+fiber* scheduler::next_local(processor& p) noexcept {
+  ++p.picks;
+  // relaxed: a look that saves the exchange
+  if (p.run_next.load(relaxed) != nullptr && (++p.inherited < max_inherited || p.queue.empty())) {
+    if (fiber* f = p.run_next.exchange(nullptr, acquire)) return f;  // pairs: processor.run_next
+  }
+  fiber* f = p.queue.pop();
+  if (f != nullptr) {
+    p.inherited = 0;
+    p.slice.store(p.slice.load(relaxed) + 1, relaxed);  // relaxed: owner; sysmon samples it
+  }
+  return f;
+}
+
+// Due timers, the poller and the global queue, at most one of which has a fiber for us at once.
+fiber* scheduler::look_around(processor& p) noexcept {
+  const std::int64_t time = monotonic_ns();
+  coarse_now_.store(time, relaxed);  // relaxed: only a number for reports
+  if (p.timers.next_due() <= time) p.timers.run_due(time);
+  if (poller_->has_waiters() && !polling_.exchange(true, acquire)) {  // pairs: sched.polling
+    poller_->wait(0);
+    polling_.store(false, release);  // pairs: sched.polling
+  }
+  if (fiber* f = take_global(p)) {
+    ++p.picks;
+    return f;
+  }
+  return next_local(p);  // what has become due, else the usual order: the queue before run_next would
+                         // let a fiber that has yielded overtake the one it has just made
+}
+
+// A fair share of the global queue: one to run, the rest to the local queue.
+fiber* scheduler::take_global(processor& p) noexcept {
+  // relaxed: a hint; who sleeps re-checks behind a fence
+  if (global_size_.load(relaxed) == 0) return nullptr;
+  fiber* first = nullptr;
+  bool more = false;
+  {
+    lock_guard held(lock_);
+    std::size_t share = global_.size() / procs() + 1;
+    if (share > p.queue.capacity / 2) share = p.queue.capacity / 2;
+    first = global_.pop_front();
+    for (; share > 1; --share) {
+      fiber* f = global_.pop_front();
+      if (f == nullptr) break;
+      if (!p.queue.push(f)) {
+        global_.push_front(f);
+        break;
+      }
+    }
+    global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
+    more = !global_.empty();
+  }
+  if (first != nullptr) p.slice.store(p.slice.load(relaxed) + 1, relaxed);  // relaxed: owner
+  if (more) wake_one();
+  return first;
+}
+
+// Looks at all others, in random order, some rounds; the last one takes a run_next too.
+fiber* scheduler::steal_work(machine& m) noexcept {
+  processor& p = *m.p;
+  const unsigned n = made_.load(acquire);  // pairs: sched.processors
+  if (n < 2 || !start_spinning(m)) return nullptr;
+  for (int round = 0; round < steal_rounds; ++round) {
+    const bool last = round == steal_rounds - 1;
+    const unsigned start = m.random.below(n);
+    for (unsigned i = 0; i < n; ++i) {
+      processor* victim = processors_[(start + i) % n].load(acquire);  // pairs: sched.processors
+      if (victim == nullptr || victim == &p) continue;
+      fiber* f = nullptr;
+      if (steal_from(*victim, p, last, f)) return f;
+    }
+    // relaxed: a hint
+    if (global_size_.load(relaxed) != 0) {
+      if (fiber* f = take_global(p)) return f;
+    }
+    for (int i = 0; i < 32 && !last; ++i) cpu_relax();
+  }
+  return nullptr;
+}
+
+bool scheduler::steal_from(processor& victim, processor& p, bool with_run_next,
+                           fiber*& out) noexcept {
+  if (victim.timers.next_due() != never) {
+    const std::int64_t time = monotonic_ns();
+    if (victim.timers.next_due() <= time && victim.timers.run_due(time) != 0) {
+      out = next_local(p);
+      if (out != nullptr) return true;
+    }
+  }
+  fiber* taken[run_queue<fiber>::capacity / 2];
+  const std::uint32_t n = victim.queue.steal(taken, run_queue<fiber>::capacity / 2);
+  if (n != 0) {
+    // Ours is empty: there is room for what is not run at once.
+    for (std::uint32_t i = 1; i < n; ++i) {
+      if (!p.queue.push(taken[i])) inject(taken[i]);
+    }
+    out = taken[0];
+    p.slice.store(p.slice.load(relaxed) + 1, relaxed);  // relaxed: owner
+    return true;
+  }
+  // relaxed: a look that saves the exchange
+  if (with_run_next && victim.run_next.load(relaxed) != nullptr) {
+    out = victim.run_next.exchange(nullptr, acquire);  // pairs: processor.run_next
+    if (out != nullptr) {
+      p.slice.store(p.slice.load(relaxed) + 1, relaxed);  // relaxed: owner
+      return true;
+    }
+  }
+  return false;
+}
+
+// A deterministic run: one machine, one processor, virtual time; the seed chooses.
+fiber* scheduler::pick_seeded(machine& m) noexcept {
+  processor& p = *m.p;
+  for (;;) {
+    const std::int64_t time = virtual_now_.load(relaxed);  // relaxed: one machine writes and reads
+    if (p.timers.next_due() <= time) p.timers.run_due(time);
+    while (fiber* f = take_global(p)) {
+      if (!p.queue.push(f)) {
+        inject(f);
+        break;
+      }
+    }
+    if (fiber* f = p.run_next.exchange(nullptr, acquire)) {  // pairs: processor.run_next
+      if (!p.queue.push(f)) return f;
+    }
+    const std::uint32_t n = p.queue.size();
+    if (n != 0) {
+      for (std::uint32_t skip = seeded_random_.below(n); skip != 0; --skip) {
+        static_cast<void>(p.queue.push(p.queue.pop()));  // as many out as in: there is room
+      }
+      p.slice.store(p.slice.load(relaxed) + 1, relaxed);  // relaxed: owner
+      entries_left_ = 1 + seeded_random_.below(100);
+      return p.queue.pop();
+    }
+    const std::int64_t next = p.timers.next_due();
+    if (next == never) {
+      seeded_idle(m);
+      return nullptr;
+    }
+    virtual_now_.store(next, relaxed);  // relaxed: one machine writes and reads
+  }
+}
+
+bool scheduler::start_spinning(machine& m) noexcept {
+  if (m.is_spinning) return true;
+  const int busy = static_cast<int>(procs()) -
+                   static_cast<int>(idle_count_.load(relaxed));  // relaxed: a bound, not a promise
+  if (2 * spinning_.load(relaxed) >= busy) return false;         // relaxed: likewise
+  m.is_spinning = true;
+  spinning_.fetch_add(1, seq_cst);  // pairs: sched.wake
+  return true;
+}
+
+// Work was found. The last one to stop wakes another, so that there is always somebody looking while
+// there is work and a processor is idle.
+void scheduler::stop_spinning(machine& m) noexcept {
+  m.is_spinning = false;
+  if (spinning_.fetch_sub(1, seq_cst) == 1) wake_one();  // pairs: sched.wake
+}
+
+// Without having found work.
+void scheduler::drop_spinning(machine& m) noexcept {
+  if (!m.is_spinning) return;
+  m.is_spinning = false;
+  spinning_.fetch_sub(1, seq_cst);  // pairs: sched.wake
+}
+
+void scheduler::run_fiber(machine& m, fiber* f) {
+  if (WEFT_UNLIKELY(f->pinned_to != nullptr && f->pinned_to != &m)) {
+    hand_to_pinned(m, f);
+    return;
+  }
+  if (!f->on && !bind(m, f, false)) {
+    refuse_stack(f);
+    return;
+  }
+  if (m.is_spinning) stop_spinning(m);
+  m.current = f;
+  f->set_state(fiber_state::running);
+  run_current(m);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,376 @@
+// Fibers: records, callables, and the first time they become runnable.
+//
+// Records     live in slabs that are kept as long as the scheduler, so that reports may look at any
+//             record at any time. A processor keeps some; the rest is in the scheduler's list.
+// Order       pair sched.slabs: a slab is linked with release -> reports acquire it.
+//             pair sched.ended: a fiber's end is counted with release -> num_fibers acquires it: its
+//             creation is visible.
+#include <new>
+#include <utility>
+
+#include "weft/arch/pages.hpp"
+#include "weft/arch/report.hpp"
+#include "weft/base/error.hpp"
+#include "weft/sched/reports.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr std::size_t first_slab_bytes = std::size_t{32} * 1024;
+constexpr std::size_t largest_slab_bytes = std::size_t{2} << 20U;
+constexpr std::size_t record_batch = 64;
+constexpr std::uint64_t id_batch = 64;
+
+// Unique in the process, over all runtimes.
+atomic<std::uint64_t> last_id{0};
+
+void* map_slab(std::size_t bytes) noexcept {
+  return bytes < largest_slab_bytes ? map_pages(bytes) : map_records(bytes);
+}
+
+void unmap_slab(void* memory, std::size_t bytes) noexcept {
+  if (bytes < largest_slab_bytes) {
+    unmap_pages(memory, bytes);
+  } else {
+    unmap_records(memory, bytes);
+  }
+}
+
+}  // namespace
+
+fiber_extra::fiber_extra(fiber* f) noexcept
+    : unwinding(
+          [](void* argument) noexcept { static_cast<fiber*>(argument)->home->end_current(); },
+          [](void* argument) noexcept {
+            // Swallowed by a catch (...): begun again at the next runtime entry.
+            static_cast<void>(argument);
+            set_reason(*current_machine(), attention::exit);
+          },
+          f) {}
+
+void fiber_extra::reset() noexcept {
+  lock_guard held(lock);
+  name.clear();
+  labels.clear();
+}
+
+fiber_extra& fiber::more() {
+  fiber_extra* e = extra();
+  if (e == nullptr) {
+    e = new fiber_extra(this);
+    extra_.store(e, release);  // pairs: fiber.extra
+  }
+  return *e;
+}
+
+namespace {
+
+// Name, and the labels of the fiber that creates it.
+void inherit(fiber& f, const fiber_attributes& attributes) {
+  if (attributes.name != nullptr && !attributes.name->empty()) {
+    fiber_extra& e = f.more();
+    lock_guard held(e.lock);
+    e.name = *attributes.name;
+  }
+  const fiber* parent = this_fiber_or_null();
+  const fiber_extra* inherited = parent == nullptr ? nullptr : parent->extra();
+  if (inherited != nullptr && !inherited->labels.empty()) {
+    fiber_extra& e = f.more();
+    lock_guard held(e.lock);
+    e.labels = inherited->labels;
+  }
+}
+
+}  // namespace
+
+// A batch of unused records, from the list or a new slab. Throws std::bad_alloc.
+void scheduler::take_records(fiber_chain& out, std::size_t n) {
+  lock_guard held(slab_lock_);
+  for (; n != 0; --n) {
+    if (free_records_.empty()) {
+      if (!out.empty()) return;
+      add_slab();
+    }
+    out.push_back(free_records_.pop_front());
+  }
+}
+
+// Each slab is twice as large as the one before: a small runtime stays small and starts fast. The
+// largest are in huge pages.
+void scheduler::add_slab() {
+  const std::size_t bytes = next_slab_bytes_ != 0 ? next_slab_bytes_ : first_slab_bytes;
+  void* memory = map_slab(bytes);
+  auto* slab = memory == nullptr ? nullptr : new (std::nothrow) record_slab;
+  if (slab == nullptr) {
+    if (memory != nullptr) unmap_slab(memory, bytes);
+    throw std::bad_alloc();
+  }
+  next_slab_bytes_ = bytes < largest_slab_bytes ? bytes * 2 : bytes;
+  slab->bytes = bytes;
+  slab->count = bytes / sizeof(fiber);
+  slab->records = static_cast<fiber*>(memory);
+  for (std::size_t i = 0; i < slab->count; ++i) {
+    free_records_.push_back(::new (static_cast<void*>(slab->records + i)) fiber);
+  }
+  slab->next = slabs_.load(relaxed);  // relaxed: under the lock
+  slabs_.store(slab, release);        // pairs: sched.slabs
+}
+
+void scheduler::free_slabs() noexcept {
+  record_slab* slab = slabs_.load(acquire);  // pairs: sched.slabs
+  while (slab != nullptr) {
+    record_slab* next = slab->next;
+    for (std::size_t i = 0; i < slab->count; ++i) delete slab->records[i].extra();
+    unmap_slab(slab->records, slab->bytes);
+    delete slab;
+    slab = next;
+  }
+}
+
+fiber* scheduler::new_record() {
+  machine* m = current_machine();
+  if (m == nullptr || m->home != this) return new_record_elsewhere();
+  const std::uint32_t outer = enter(*m);
+  processor* p = m->p;
+  fiber* f = p == nullptr ? nullptr : p->records.pop_front();
+  if (WEFT_LIKELY(f != nullptr && p->next_id != p->id_end)) {
+    f->id.store(++p->next_id, relaxed);  // relaxed: owner
+    count_created(*p);
+    leave(*m, outer);
+    return f;
+  }
+  if (f != nullptr) p->records.push_front(f);
+  bool refused = false;
+  if (p != nullptr) {
+    try {
+      if (p->records.empty()) take_records(p->records, record_batch);
+      p->next_id = last_id.fetch_add(id_batch, relaxed);  // relaxed: only unique
+      p->id_end = p->next_id + id_batch;
+      f = p->records.pop_front();
+      f->id.store(++p->next_id, relaxed);  // relaxed: owner
+      count_created(*p);
+    } catch (const std::bad_alloc&) {
+      refused = true;
+    }
+  }
+  leave(*m, outer);
+  if (refused) throw std::bad_alloc();
+  return p != nullptr ? f : new_record_elsewhere();
+}
+
+fiber* scheduler::new_record_elsewhere() {
+  fiber_chain one;
+  take_records(one, 1);
+  fiber* f = one.pop_front();
+  f->id.store(last_id.fetch_add(1, relaxed) + 1, relaxed);  // relaxed: only unique
+  foreign_created_.fetch_add(1, relaxed);  // relaxed: visible with the fiber
+  return f;
+}
+
+// Its stack is gone already.
+void scheduler::free_record(fiber* f) noexcept {
+  if (f->callable != nullptr && f->callable != static_cast<void*>(f->storage)) {
+    ::operator delete(f->callable, std::align_val_t{type_of(*f).align});
+  }
+  f->callable = nullptr;
+  if (fiber_extra* e = f->extra()) e->reset();
+  count_ended(*f);
+  f->set_state(fiber_state::free);
+  machine* m = current_machine();
+  if (m != nullptr && m->home == this) {
+    const std::uint32_t outer = enter(*m);
+    if (processor* p = m->p) {
+      p->records.push_front(f);
+      if (p->records.size() > 4 * record_batch) give_records_back(*p);
+      leave(*m, outer);
+      return;
+    }
+    leave(*m, outer);
+  }
+  lock_guard held(slab_lock_);
+  free_records_.push_front(f);
+}
+
+void scheduler::give_records_back(processor& p) noexcept {
+  fiber_chain back;
+  while (back.size() < 2 * record_batch) back.push_back(p.records.pop_front());
+  lock_guard held(slab_lock_);
+  free_records_.append(back);
+}
+
+void scheduler::count_created(processor& p) noexcept {
+  p.created.store(p.created.load(relaxed) + 1, relaxed);  // relaxed: owner; visible with the fiber
+}
+
+void scheduler::count_ended(fiber& f) noexcept {
+  if (!std::exchange(f.is_counted, false)) return;
+  machine* m = current_machine();
+  if (m != nullptr && m->home == this) {
+    const std::uint32_t outer = enter(*m);
+    processor* p = m->p;
+    // relaxed: owner
+    if (p != nullptr) p->ended.store(p->ended.load(relaxed) + 1, release);  // pairs: sched.ended
+    leave(*m, outer);
+    if (p != nullptr) return;
+  }
+  foreign_ended_.fetch_add(1, release);  // pairs: sched.ended
+}
+
+void stop_counting(const void* callable) noexcept {
+  fiber* f = this_fiber_or_null();
+  if (f != nullptr && f->callable == callable) f->home->count_ended(*f);
+}
+
+// The ends first: who is seen to have ended is then seen to have been created, so that the sum is never
+// less than what was alive in between, and 0 means that nobody was.
+std::size_t scheduler::num_fibers() const noexcept {
+  std::uint64_t ended = foreign_ended_.load(acquire);   // pairs: sched.ended
+  const unsigned n = made_.load(acquire);               // pairs: sched.processors
+  for (unsigned i = 0; i < n; ++i) {
+    if (const processor* p = processors_[i].load(acquire)) {  // pairs: sched.processors
+      ended += p->ended.load(acquire);                        // pairs: sched.ended
+    }
+  }
+  std::uint64_t created = foreign_created_.load(relaxed);     // relaxed: behind the acquires
+  const unsigned now = made_.load(acquire);                   // pairs: sched.processors
+  for (unsigned i = 0; i < now; ++i) {
+    if (const processor* p = processors_[i].load(acquire)) {  // pairs: sched.processors
+      created += p->created.load(relaxed);                    // relaxed: behind the acquires
+    }
+  }
+  return static_cast<std::size_t>(created - ended);
+}
+
+new_fiber create_fiber(const callable_type& type, std::source_location where,
+                       const fiber_attributes& attributes) {
+  scheduler& home = attributes.home != nullptr ? *attributes.home : scheduler::of_caller();
+  fiber* f = home.new_record();
+  f->home = &home;
+  // relaxed, here and below: the owner's; reports read them as they are
+  f->type.store(&type, relaxed);                               // relaxed: likewise
+  f->created_at.function.store(where.function_name(), relaxed);  // relaxed: likewise
+  f->created_at.file.store(where.file_name(), relaxed);          // relaxed: likewise
+  f->created_at.line.store(where.line(), relaxed);               // relaxed: likewise
+  f->never_ran.store(true, relaxed);                             // relaxed: likewise
+  f->pin_depth.store(0, relaxed);                                // relaxed: likewise
+  f->exits = false;
+  f->has_readied = false;
+  f->is_service = attributes.service;
+  f->keeps_stack = 0;
+  f->pinned_to = nullptr;
+  f->stack_size = static_cast<std::uint32_t>(attributes.stack_size);
+  f->parks_after_ready.store(2, relaxed);         // relaxed: a prediction
+  f->since.store(home.coarse_now(), relaxed);     // relaxed: for reports
+  f->reason.store(wait_reason::none, relaxed);    // relaxed: for reports
+  f->is_counted = true;
+  if (f->is_service) home.count_ended(*f);
+  try {
+    f->callable = type.size <= fiber::inline_size && type.align <= alignof(std::max_align_t)
+                      ? static_cast<void*>(f->storage)
+                      : ::operator new(type.size, std::align_val_t{type.align});
+    inherit(*f, attributes);
+  } catch (...) {
+    home.free_record(f);
+    throw;
+  }
+  f->set_state(fiber_state::fresh);
+  return {f, f->callable};
+}
+
+void submit(fiber* f) noexcept { ready(f); }
+
+void discard(fiber* f) noexcept { f->home->free_record(f); }
+
+// --- stacks ---
+
+stack_pool& scheduler::pool_for(std::size_t size) noexcept {
+  if (size == 0) return stacks_;
+  unsigned power = 14;
+  while ((std::size_t{1} << power) < size && power < 31) ++power;
+  atomic<stack_pool*>& place = other_stacks_[power];
+  stack_pool* pool = place.load(acquire);  // pairs: sched.pools
+  if (pool != nullptr) return *pool;
+  auto* fresh = new (std::nothrow) stack_pool(std::size_t{1} << power);
+  if (fresh == nullptr) return stacks_;
+  if (place.compare_exchange(pool, fresh, acq_rel)) return *fresh;  // pairs: sched.pools
+  delete fresh;
+  return *pool;
+}
+
+stack scheduler::take_stack(machine& m, std::size_t size) noexcept {
+  processor* p = m.p;
+  if (size != 0 || p == nullptr) return pool_for(size).allocate();
+  if (p->stack_count == 0) {
+    p->stack_count = stacks_.allocate_batch(p->stacks.data(), processor::stack_cache / 4);
+    if (p->stack_count == 0) return {};
+  }
+  return p->stacks[--p->stack_count];
+}
+
+void scheduler::put_stack(machine& m, fiber* f) noexcept {
+  const stack s = std::exchange(f->on, stack{});
+  if (has_waiting_for_stack_.load(relaxed) && give_to_waiting(s, *f)) return;  // relaxed: a hint
+  processor* p = m.p;
+  if (f->stack_size != 0 || p == nullptr) {
+    pool_for(f->stack_size).release(s);
+    return;
+  }
+  if (p->stack_count == processor::stack_cache) {
+    p->stack_count /= 2;
+    stacks_.release_batch(p->stacks.data() + p->stack_count, processor::stack_cache / 2);
+  }
+  p->stacks[p->stack_count++] = s;
+}
+
+// No stack is to be had: the fiber waits for one that another fiber leaves. If none is left that could
+// leave one, nothing will ever run it.
+void scheduler::refuse_stack(fiber* f) noexcept {
+  std::size_t waiting = 0;
+  {
+    lock_guard held(lock_);
+    no_stack_.push_back(f);
+    waiting = no_stack_.size();
+    has_waiting_for_stack_.store(true, relaxed);  // relaxed: a hint, under the lock
+  }
+  // One may have been left meanwhile by somebody who did not see us.
+  const stack s = pool_for(f->stack_size).allocate();
+  if (s) {
+    if (!give_to_waiting(s, *f)) pool_for(f->stack_size).release(s);
+    return;
+  }
+  if (stacks_in_use() == 0) report_out_of_stacks(waiting);
+}
+
+bool scheduler::give_to_waiting(const stack& s, const fiber& like) noexcept {
+  fiber* f = nullptr;
+  {
+    lock_guard held(lock_);
+    f = no_stack_.pop_front();
+    if (f != nullptr && f->stack_size != like.stack_size) {
+      no_stack_.push_back(f);
+      f = nullptr;
+    }
+    has_waiting_for_stack_.store(!no_stack_.empty(), relaxed);  // relaxed: a hint, under the lock
+  }
+  if (f == nullptr) return false;
+  f->on = s;
+  prepare_entry(f->self, s, fiber_entry);
+  inject(f);
+  return true;
+}
+
+std::size_t scheduler::stacks_in_use() const noexcept {
+  std::size_t n = stacks_.in_use();
+  for (const auto& place : other_stacks_) {
+    if (const stack_pool* pool = place.load(acquire)) n += pool->in_use();  // pairs: sched.pools
+  }
+  for (unsigned i = 0; i < made_.load(acquire); ++i) {  // pairs: sched.processors
+    if (const processor* p = processors_[i].load(acquire)) n -= p->stack_count;  // pairs: sched.processors
+  }
+  return n;
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,246 @@
+// Switching between fibers and the loop, parking, yielding, and the end of a fiber.
+//
+// Arrival     whoever is switched to first says where the departed side stands (arrived), then does
+//             what the departed one left to do (finish_departure): the park commit, or freeing an
+//             ended fiber. Both are done before anything else, on the far side's stack.
+// Bracket     the departing side enters the bracket, the arriving side leaves it: the machine is in
+//             the runtime over the whole switch.
+// Direct      a parking fiber switches straight to the next one if that one has a stack or its
+//             processor has a warm one, neither is pinned and the processor is still there; else to
+//             the loop, which commits first and then prepares.
+#include <utility>
+
+#include "weft/arch/report.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+using boost::context::detail::transfer_t;
+
+namespace {
+
+constexpr std::uint32_t direct_period = 61;  // choices; then the loop looks around
+
+}  // namespace
+
+void scheduler::finish_departure(machine& m) noexcept {
+  if (m.ended != nullptr) {
+    fiber* f = m.ended;
+    m.ended = nullptr;
+    reap(m, f);
+  }
+  if (wait_state::commit commit = m.commit) {
+    m.commit = nullptr;
+    commit(m.commit_argument);
+  }
+}
+
+// From the loop to m.current, until something switches back to the loop.
+void scheduler::run_current(machine& m) {
+  for (;;) {
+    const transfer_t t = leave_for(m.loop, m.current->self, m.thread);
+    arrived(t, m.loop, m.thread);
+    finish_departure(m);
+    if (m.system_call == nullptr) return;
+    // A fiber wants a call to be run here. It is not parked: nobody else can resume it.
+    fiber* caller = m.current;
+    auto* call = std::exchange(m.system_call, nullptr);
+    m.on_system_stack = true;
+    leave(m, 0);
+    call(m.system_argument);
+    enter(m);
+    m.on_system_stack = false;
+    m.current = caller;
+  }
+}
+
+// From a fiber to the next one, or to the loop. Inside the bracket, and it stays so: the arriving side
+// leaves it.
+void scheduler::switch_away(machine& m, fiber& from, bool ends) {
+  fiber* next = pick_direct(m);
+  m.current = next;
+  if (next != nullptr) next->set_state(fiber_state::running);
+  const transfer_t t = leave_for(from.self, next != nullptr ? next->self : m.loop, m.thread, ends);
+  // Somebody has resumed us, perhaps on another machine.
+  machine& here = *current_machine();
+  arrived(t, from.self, here.thread);
+  here.home->finish_departure(here);
+}
+
+// A fiber that can be switched to from a fiber's stack: nothing here may block or take long.
+fiber* scheduler::pick_direct(machine& m) noexcept {
+  processor* p = m.p;
+  if (p == nullptr || m.pinned != nullptr || is_seeded() || p->picks % direct_period == 0 ||
+      p->id >= procs() || is_stopping_.load(acquire))  // pairs: sched.stopping
+    return nullptr;
+  fiber* next = next_local(*p);
+  if (next == nullptr) return nullptr;
+  const bool bound = next->on || bind(m, next, true);
+  if (WEFT_LIKELY(bound && next->pinned_to == nullptr)) return next;
+  put_back(*p, next);
+  return nullptr;
+}
+
+// To the front of the processor's order: the loop takes it next.
+void scheduler::put_back(processor& p, fiber* f) noexcept {
+  fiber* other = p.run_next.exchange(f, acq_rel);  // pairs: processor.run_next
+  if (other != nullptr && !p.queue.push(other)) inject(other);
+}
+
+void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::commit commit,
+                             void* argument) {
+  machine& m = *current_machine();
+  fiber& f = *m.current;
+  enter(m);
+  note_parking(m, f);
+  f.wait = wait;
+  f.reason.store(reason, relaxed);          // relaxed: for reports
+  f.since.store(coarse_now(), relaxed);     // relaxed: for reports
+  f.set_state(fiber_state::parked);
+  m.commit = commit;
+  m.commit_argument = argument;
+  switch_away(m, f, false);
+  f.wait = nullptr;
+  leave(*current_machine(), 0);
+}
+
+namespace {
+
+void commit_yield(void* argument) noexcept {
+  auto* f = static_cast<fiber*>(argument);
+  machine& m = *current_machine();
+  // A pinned fiber may have lost its machine's processor.
+  if (m.p == nullptr || !m.p->queue.push(f)) m.home->inject(f);
+}
+
+void commit_yield_global(void* argument) noexcept {
+  auto* f = static_cast<fiber*>(argument);
+  f->home->inject(f);
+}
+
+}  // namespace
+
+// Behind everything that is runnable here; `to_global`: behind everything that is runnable.
+void scheduler::yield_current(bool to_global) {
+  machine& m = *current_machine();
+  fiber& f = *m.current;
+  enter(m);
+  processor* p = m.p;
+  if (!to_global && p != nullptr && !is_seeded()) {
+    // Alone: nothing to switch to. The periodic look around is due all the same.
+    const bool alone = !p->has_work() && global_size_.load(relaxed) == 0;  // relaxed: a hint
+    if (alone && m.pinned == nullptr && ++p->picks % direct_period != 0) {
+      leave(m, 0);
+      return;
+    }
+  }
+  note_parking(m, f);
+  f.since.store(coarse_now(), relaxed);  // relaxed: for reports
+  f.set_state(fiber_state::runnable);
+  m.commit = to_global ? commit_yield_global : commit_yield;
+  m.commit_argument = &f;
+  switch_away(m, f, false);
+  leave(*current_machine(), 0);
+}
+
+// Gives the fiber a stack and its entry. `cached_only`: only if the processor has a warm one.
+bool scheduler::bind(machine& m, fiber* f, bool cached_only) noexcept {
+  if (cached_only &&
+      (f->stack_size != 0 || m.p == nullptr || m.p->stack_count == 0 || has_thread_sanitizer))
+    return false;
+  f->on = take_stack(m, f->stack_size);
+  if (!f->on) return false;
+  prepare_entry(f->self, f->on, fiber_entry);
+  return true;
+}
+
+// The first frame of every fiber. It has no handler: an exception that nobody catches ends in
+// std::terminate with the throwing stack intact.
+void fiber_entry(transfer_t t) {
+  WEFT_MARK_STACK_BOTTOM();
+  machine* m = current_machine();
+  fiber* f = m->current;
+  arrived(t, f->self, m->thread);
+  f->home->finish_departure(*m);
+  leave(*m, 0);
+  for (;;) {
+    f->never_ran.store(false, relaxed);  // relaxed: for reports
+    if (!f->exits) type_of(*f).invoke(f->callable);
+    f = f->home->end_and_continue(f);
+  }
+}
+
+namespace {
+
+void destroy_locals(fiber* f) noexcept {
+  fiber_extra* e = f->extra();
+  if (e == nullptr) return;
+  auto& locals = e->locals;
+  while (!locals.empty()) {
+    const auto value = locals.back();
+    locals.pop_back();
+    value.destroy(value.value);
+  }
+}
+
+// What belongs to a fiber and is destroyed by itself; the destructors may park. The callable goes after
+// the locals: its end is what joiners wait for. What its captures made anew goes last.
+void destroy_contents(fiber* f) noexcept {
+  destroy_locals(f);
+  if (f->callable != nullptr) type_of(*f).destroy(f->callable);
+  destroy_locals(f);
+}
+
+}  // namespace
+
+// The fiber has returned. Gives the next one that has no stack yet, which runs on this one; or does not
+// return.
+fiber* scheduler::end_and_continue(fiber* f) noexcept {
+  destroy_contents(f);
+  machine& m = *current_machine();
+  enter(m);
+  fiber* next = nullptr;
+  if (m.p != nullptr && m.pinned == nullptr && f->stack_size == 0 && !has_thread_sanitizer &&
+      !is_seeded() && !is_stopping_.load(relaxed) &&  // relaxed: looked at again by the loop
+      m.p->picks % direct_period != 0 && m.p->id < procs()) {
+    next = next_local(*m.p);
+    if (next != nullptr && (next->on || next->stack_size != 0 || next->pinned_to != nullptr)) {
+      put_back(*m.p, next);
+      next = nullptr;
+    }
+  }
+  if (next == nullptr) end_on(m, f);
+  next->on = std::exchange(f->on, stack{});
+  next->self.exceptions = {};
+  next->self.stack_limit = f->self.stack_limit;
+  next->self.stack_size = f->self.stack_size;
+  m.current = next;
+  next->set_state(fiber_state::running);
+  reap(m, f);
+  leave(m, 0);
+  return next;
+}
+
+void scheduler::end_on(machine& m, fiber* f) noexcept {
+  m.ended = f;
+  switch_away(m, *f, true);
+  fatal_invariant("switch: an ended fiber was resumed");
+}
+
+// By the unwinding at the bottom of the stack: the frames are gone.
+void scheduler::end_current() noexcept {
+  fiber* f = current_machine()->current;
+  destroy_contents(f);
+  machine& m = *current_machine();
+  enter(m);
+  end_on(m, f);
+}
+
+void scheduler::reap(machine& m, fiber* f) noexcept {
+  forget_entry(f->self);
+  if (f->on) put_stack(m, f);
+  free_record(f);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

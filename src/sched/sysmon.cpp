@@ -1,0 +1,183 @@
+// What sysmon does at each look; what it is for stands in weft/sched/sysmon.hpp.
+#include "weft/sched/sysmon.hpp"
+
+#include <algorithm>
+
+#include "weft/arch/clock.hpp"
+#include "weft/sched/deadlock.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+namespace {
+
+constexpr std::int64_t us = 1'000;
+constexpr std::int64_t ms = 1'000'000;
+
+constexpr std::int64_t tick = 1 * ms;
+constexpr std::int64_t shortest_tick = 20 * us;   // while blocking(f) holds up work; doubles
+constexpr std::int64_t timer_grain = 100 * us;    // due timers of busy processors
+constexpr std::int64_t long_slice = 10 * ms;
+constexpr std::int64_t short_slice = 1 * ms;
+constexpr int idle_looks_before_sleep = 10;
+constexpr std::size_t warm_stacks_kept = 64;
+
+}  // namespace
+
+std::errc sysmon::start() noexcept {
+  started_ = monotonic_ns();
+  next_trace_ = started_;
+  thread_options options;
+  options.name = "weft-sysmon";
+  options.block_signals = true;
+  return os_.start(&sysmon::thread, this, options);
+}
+
+void sysmon::stop() noexcept {
+  note_.wake();
+  if (os_.is_joinable()) os_.join();
+}
+
+void* sysmon::thread(void* self) noexcept {
+  static_cast<sysmon*>(self)->run();
+  return nullptr;
+}
+
+void sysmon::run() noexcept {
+  while (!s_.is_stopping_.load(acquire)) {  // pairs: sched.stopping
+    const std::int64_t now = monotonic_ns();
+    s_.coarse_now_.store(now, relaxed);  // relaxed: for reports
+    if (s_.options_.trace_period_ms != 0 && now >= next_trace_) {
+      s_.schedtrace_line(now - started_);
+      next_trace_ += s_.options_.trace_period_ms * ms;
+    }
+    blocking_waits_ = false;
+    const unsigned n = s_.made_.load(acquire);  // pairs: sched.processors
+    for (unsigned i = 0; i < n; ++i) {
+      if (processor* p = s_.processors_[i].load(acquire)) look_at(*p, now);  // pairs: sched.processors
+    }
+    if (s_.idle_count_.load(acquire) == s_.procs()) {  // pairs: sched.idle
+      if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
+    } else {
+      idle_looks_ = 0;
+    }
+    sleep(now);
+  }
+}
+
+void sysmon::sleep(std::int64_t now) noexcept {
+  if (!blocking_waits_) {
+    tick_ = tick;
+  } else {
+    tick_ = tick_ == tick ? shortest_tick : std::min(tick - 1, tick_ * 2);
+  }
+  std::int64_t until = now + tick_;
+  if (!s_.polling_.load(relaxed)) {  // relaxed: a hint; else the poller's machine sees to timers
+    until = std::min(until, std::max(s_.earliest_timer(), now + timer_grain));
+  }
+  if (note_.wait_until(until)) note_.clear();
+}
+
+// Nothing has run for a while: whoever takes a processor off the idle list wakes us.
+void sysmon::sleep_while_idle(std::int64_t now) noexcept {
+  {
+    lock_guard held(s_.lock_);
+    if (s_.idle_count_.load(relaxed) != s_.procs() ||  // relaxed: under the lock
+        s_.is_stopping_.load(relaxed))                 // relaxed: set under the lock
+      return;
+    s_.sysmon_sleeps_ = true;
+  }
+  s_.stacks_.trim(warm_stacks_kept);
+  std::int64_t until = watch_for_deadlock(s_, now);
+  if (s_.options_.trace_period_ms != 0) until = std::min(until, next_trace_);
+  const bool woken = note_.wait_until(until);
+  {
+    lock_guard held(s_.lock_);
+    s_.sysmon_sleeps_ = false;
+  }
+  if (woken) {
+    note_.clear();
+    idle_looks_ = 0;
+  }
+}
+
+void sysmon::look_at(processor& p, std::int64_t now) noexcept {
+  const std::uint32_t status = p.status.load(acquire);  // pairs: processor.status
+  switch (status & 3U) {
+    case processor::running:
+      look_at_timers(p, now);
+      look_at_running(p, now);
+      break;
+    case processor::blocking:
+      look_at_timers(p, now);
+      look_at_blocking(p, status);
+      break;
+    default:
+      p.asked = 0;
+  }
+}
+
+// Taken at the second look that finds the same call and work waiting: most calls are short.
+void sysmon::look_at_blocking(processor& p, std::uint32_t status) noexcept {
+  if (!p.has_work() && !others_wait() && p.id < s_.procs()) return;
+  blocking_waits_ = true;
+  if (p.seen_blocking == status && s_.retake_from_blocking(p, status)) {
+    p.seen_blocking = 0;
+  } else {
+    p.seen_blocking = status;
+  }
+}
+
+bool sysmon::others_wait() const noexcept {
+  if (s_.idle_count_.load(relaxed) != 0) return false;  // relaxed: a hint
+  return s_.global_size_.load(relaxed) != 0;            // relaxed: a hint
+}
+
+void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
+  const std::uint32_t slice = p.slice.load(relaxed);  // relaxed: a sample
+  if (slice != p.seen_slice) {
+    p.seen_slice = slice;
+    p.seen_since = now;
+    p.asked = 0;
+    return;
+  }
+  machine* m = p.holder.load(acquire);  // pairs: processor.status
+  if (m == nullptr) return;
+  const bool excess = p.id >= s_.procs();
+  const bool somebody_waits = p.has_work() || others_wait();
+  // The wake policy kept quiet about what waits in run_next, and its waker runs on.
+  if (p.run_next.load(relaxed) != nullptr &&          // relaxed: a hint
+      s_.idle_count_.load(relaxed) != 0) {            // relaxed: a hint
+    if (fiber* f = m->current) f->parks_after_ready.store(0, relaxed);  // relaxed: a prediction
+    s_.wake_one();
+  }
+  const std::int64_t ran = now - p.seen_since;
+  const std::int64_t limit = others_wait() ? short_slice : long_slice;
+  if (ran >= limit && (somebody_waits || excess)) set_reason(*m, attention::yield);
+  if (p.asked != 0 && is_unanswered(*m, p.asked)) {
+    const bool wanted = excess || (ran >= short_slice && somebody_waits &&
+                                   s_.idle_count_.load(relaxed) == 0);  // relaxed: a hint
+    // relaxed: a bound that may be passed by one
+    if (wanted && s_.hogs_.load(relaxed) < static_cast<int>(4 * s_.procs())) {
+      const std::uint32_t number = std::exchange(p.asked, 0);
+      s_.hogs_.fetch_add(1, acq_rel);  // pairs: sched.hogs
+      if (take_processor(*m, p, number)) {
+        p.seen_since = now;
+        s_.hand_off(p);
+      } else {
+        s_.hogs_.fetch_sub(1, acq_rel);  // pairs: sched.hogs
+      }
+    }
+    return;
+  }
+  // A standing question: whoever makes entries answers it for next to nothing.
+  p.asked = ask_for_processor(*m);
+}
+
+// Fires what is overdue on a processor whose machine is busy with something else.
+void sysmon::look_at_timers(processor& p, std::int64_t now) noexcept {
+  if (p.timers.next_due() <= now) p.timers.run_due(now);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

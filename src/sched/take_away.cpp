@@ -1,0 +1,65 @@
+// Both sides of the take-away word; the protocol stands in weft/sched/take_away.hpp.
+#include "weft/sched/take_away.hpp"
+
+#include "weft/sched/scheduler.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+WEFT_COLD void answer_attention(machine& m) noexcept {
+  std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
+  for (;;) {
+    const std::uint32_t state = word & attention::state_mask;
+    if (state == attention::none) return;
+    const std::uint32_t answered = word & ~std::uint32_t{attention::state_mask};
+    if (!m.attention.compare_exchange(word, answered, acq_rel)) continue;  // pairs: attention.word
+    if (state == attention::taken) {
+      m.p = nullptr;
+      m.home->processor_was_taken(m);
+    }
+    return;
+  }
+}
+
+std::uint32_t ask_for_processor(machine& m) noexcept {
+  std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
+  if ((word & attention::state_mask) != attention::none) return 0;
+  std::uint32_t number = ((word >> attention::number_shift) + 1) & 0xffffff;
+  if (number == 0) number = 1;
+  const std::uint32_t request = number << attention::number_shift |
+                                (word & attention::reasons) | attention::requested;
+  return m.attention.compare_exchange(word, request, acq_rel) ? number : 0;  // pairs: attention.word
+}
+
+bool is_unanswered(const machine& m, std::uint32_t number) noexcept {
+  const std::uint32_t word = m.attention.load(relaxed);  // relaxed: the taking exchange decides
+  return (word & attention::state_mask) == attention::requested &&
+         word >> attention::number_shift == number;
+}
+
+bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept {
+  heavy_fence();
+  const bool outside = m.in_runtime.load(acquire) == 0;  // pairs: in_runtime.leave
+  const bool holds =
+      p.status.load(acquire) == processor::word(processor::running, m.id);  // pairs: processor.status
+  std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
+  for (;;) {
+    if ((word & attention::state_mask) != attention::requested ||
+        word >> attention::number_shift != number)
+      return false;
+    const std::uint32_t rest = word & ~std::uint32_t{attention::state_mask};
+    const bool takes = outside && holds;
+    const std::uint32_t next = takes ? rest | attention::taken : rest;
+    if (m.attention.compare_exchange(word, next, acq_rel)) return takes;  // pairs: attention.word
+  }
+}
+
+void set_reason(machine& m, std::uint32_t reason) noexcept {
+  m.attention.fetch_or(reason, acq_rel);  // pairs: attention.word
+}
+
+std::uint32_t take_reasons(machine& m) noexcept {
+  return m.attention.fetch_and(~std::uint32_t{attention::reasons}, acq_rel) &  // pairs: attention.word
+         attention::reasons;
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

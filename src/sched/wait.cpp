@@ -1,0 +1,230 @@
+// Blocking and waking a task: the bodies of wait_state and multi_wait, and the safepoint.
+#include <utility>
+
+#include "weft/arch/unwind.hpp"
+#include "weft/base/error.hpp"
+#include "weft/sched/cancel_source.hpp"
+#include "weft/sched/interrupt.hpp"
+#include "weft/sched/scheduler.hpp"
+#include "weft/sched/take_away.hpp"
+#include "weft/sched/waiter.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+fiber* this_fiber_or_null() noexcept {
+  const machine_words* m = this_machine();
+  return m == nullptr ? nullptr : m->current;
+}
+
+namespace {
+
+// The fiber is to be unwound: now, unless it stands in a destructor that parks.
+bool has_to_unwind(const fiber& f) noexcept {
+  return f.exits && f.keeps_stack == 0 && (f.extra() == nullptr || !f.extra()->unwinding.is_active());
+}
+
+[[noreturn]] void unwind_now(fiber& f) {
+  f.exits = true;
+  forced_unwind(f.more().unwinding);
+}
+
+void refuse_parking_here(const machine& m) {
+  if (m.on_system_stack) throw_usage_error("weft::on_system_stack: the callable tried to park");
+}
+
+}  // namespace
+
+WEFT_COLD void safepoint_slow() {
+  machine& m = *current_machine();
+  fiber* f = m.current;
+  if (f == nullptr || m.on_system_stack) return;
+  enter(m);
+  const std::uint32_t reasons = take_reasons(m);
+  if (m.home->is_seeded()) {
+    // Every entry comes here: a slice is so many entries.
+    set_reason(m, attention::yield);
+    const bool over = --m.home->entries_left_ == 0;
+    leave(m, 0);
+    if (has_to_unwind(*f)) unwind_now(*f);
+    if (over) m.home->yield_current(false);
+    return;
+  }
+  const bool lost = m.p == nullptr && !m.home->acquire_idle(m);
+  leave(m, 0);
+  if (has_to_unwind(*f)) unwind_now(*f);
+  if (lost || (reasons & attention::yield) != 0) {
+    m.home->yield_current(true);
+    if (has_to_unwind(*f)) unwind_now(*f);
+  }
+}
+
+void unwind_if_due() {
+  fiber* f = this_fiber_or_null();
+  if (f != nullptr && has_to_unwind(*f)) unwind_now(*f);
+}
+
+void exit_current() {
+  fiber* f = this_fiber_or_null();
+  if (f == nullptr) throw_usage_error("weft::exit_fiber: called outside of a fiber");
+  unwind_now(*f);
+}
+
+bool is_being_unwound() noexcept {
+  const fiber* f = this_fiber_or_null();
+  return f != nullptr && f->extra() != nullptr && f->extra()->unwinding.is_active();
+}
+
+wait_state::wait_state(kind k, wait_reason reason, waiter* places,
+                       std::uint32_t place_count) noexcept
+    : fiber_(this_fiber_or_null()),
+      places_(places),
+      place_count_(place_count),
+      kind_(k),
+      reason_(reason) {
+  for (std::uint32_t i = 0; i < place_count; ++i) places[i].state = this;
+}
+
+claim wait_state::try_claim_shared(std::uint32_t index) noexcept {
+  std::uint32_t word = word_.load(relaxed);  // relaxed: exchanged below
+  for (;;) {
+    if (word >= claimed) return claim::lost;
+    const bool is_open = word == open;
+    if (word_.compare_exchange(word, claimed + index, acq_rel))  // pairs: waiter.word
+      return is_open ? claim::parked : claim::running;
+  }
+}
+
+bool wait_state::open_for_claims() noexcept {
+  std::uint32_t word = arming;
+  return word_.compare_exchange(word, open, acq_rel);  // pairs: waiter.word
+}
+
+std::uint32_t wait_state::claimed_index() const noexcept {
+  const std::uint32_t word = word_.load(acquire);  // pairs: waiter.word
+  return word >= claimed ? word - claimed : no_index;
+}
+
+void wait_state::wake() noexcept {
+  if (fiber* f = fiber_) {
+    ready(f);
+  } else {
+    note_.wake();
+  }
+}
+
+// The park commit of all waits. It may find a shared wait fired while its owner was arming; then nobody
+// else readies the fiber.
+struct wait_commit {
+  wait_state* wait;
+  wait_state::commit release_locks;
+  void* argument;
+
+  static void single(void* self) noexcept {
+    const auto [wait, release_locks, argument] = *static_cast<wait_commit*>(self);
+    release_locks(argument);
+  }
+  static void shared(void* self) noexcept {
+    const auto [wait, release_locks, argument] = *static_cast<wait_commit*>(self);
+    fiber* f = wait->fiber_;
+    const bool parked = wait->open_for_claims();
+    release_locks(argument);
+    if (!parked) ready(f);
+  }
+};
+
+std::uint32_t wait_state::park(commit release_locks, void* argument) {
+  if (fiber_ == nullptr) return park_thread(release_locks, argument);
+  machine& m = *current_machine();
+  fiber& f = *fiber_;
+  if (WEFT_UNLIKELY(m.on_system_stack || f.exits || m.home->is_unwinding())) {
+    f.exits |= m.home->is_unwinding() && !f.is_service;
+    if (m.on_system_stack || has_to_unwind(f)) {
+      release_locks(argument);
+      detach();
+      refuse_parking_here(m);
+      unwind_now(f);
+    }
+  }
+  wait_commit published{this, release_locks, argument};
+  m.home->park_current(this, reason_,
+                       kind_ == kind::single ? &wait_commit::single : &wait_commit::shared,
+                       &published);
+  if (WEFT_UNLIKELY(f.exits || f.meets_deadlock)) {
+    if (std::exchange(f.meets_deadlock, false)) throw_deadlock(f.home->deadlock_dump());
+    if (has_to_unwind(f)) {
+      detach();
+      unwind_now(f);
+    }
+  }
+  return kind_ == kind::single ? no_index : claimed_index();
+}
+
+std::uint32_t wait_state::park(spinlock& held) {
+  return park([](void* lock) noexcept { static_cast<spinlock*>(lock)->unlock(); }, &held);
+}
+
+std::uint32_t wait_state::park_thread(commit release_locks, void* argument) {
+  if (kind_ == kind::single) {
+    release_locks(argument);
+    note_.wait();
+    return no_index;
+  }
+  const bool parked = open_for_claims();
+  release_locks(argument);
+  if (!parked) return claimed_index();
+  // A plain thread is its own timer.
+  if (!note_.wait_until(deadline_) && try_claim_shared(timer_index_) == claim::lost) note_.wait();
+  return claimed_index();
+}
+
+void wait_state::detach() noexcept {
+  if (timer_ != nullptr) {
+    disarm(*timer_);
+    timer_ = nullptr;
+  }
+  if (cancel_place_ != nullptr) {
+    take_off(*cancel_place_);
+    cancel_place_ = nullptr;
+  }
+  // The place that fired was taken off by its source, before the claim.
+  const std::uint32_t fired = kind_ == kind::shared ? claimed_index() : no_index;
+  for (std::uint32_t i = 0; i < place_count_; ++i) {
+    if (places_[i].guard != nullptr && (fired == no_index || places_[i].index != fired))
+      take_off(places_[i]);
+  }
+  place_count_ = 0;
+}
+
+void wait_state::take_off(waiter& place) noexcept {
+  lock_guard held(*place.guard);
+  if (place.is_linked()) place.unlink();
+}
+
+std::int64_t multi_wait::on_timer(timer_node& node, std::int64_t) noexcept {
+  multi_wait& wait = *static_cast<wait_timer&>(node).owner;
+  if (wait.try_claim(wait.timer_index_) != claim::parked) return never;
+  // The claim is ours, so the owner waits for this wake-up alone; let its disarm() find nothing.
+  node.let_go();
+  wait.wake();
+  return timer_node::gone;
+}
+
+void multi_wait::arm_deadline(std::int64_t deadline, std::uint32_t index) {
+  timer_index_ = index;
+  deadline_ = deadline;
+  if (deadline == never || !is_fiber()) return;
+  node_.owner = this;
+  node_.fire = on_timer;
+  arm(node_, deadline);
+  timer_ = &node_;
+}
+
+bool multi_wait::watch(cancel_source& source, std::uint32_t index) noexcept {
+  cancel_.state = this;
+  cancel_.index = index;
+  if (!source.enrol(cancel_)) return false;
+  cancel_place_ = &cancel_;
+  return true;
+}
+
+}  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,98 @@
+// Waiting for a condition variable, and signalling it.
+#include "weft/sync/cond.hpp"
+
+namespace weft::inline WEFT_ABI::detail {
+
+// One wait; its place in the queue.
+class cond_core::attempt : public waiter {
+ public:
+  attempt(cond_core& c, const lock_ref& user) noexcept : c_(c), user_(user) {
+    guard = &c.queue_lock_;
+  }
+  attempt(const attempt&) = delete;
+  attempt& operator=(const attempt&) = delete;
+  // Left by an exception or by unwinding: a signal that was given goes on to the next.
+  ~attempt() {
+    if (WEFT_LIKELY(is_over_)) return;
+    c_.queue_lock_.lock();
+    if (is_linked()) unlink();
+    c_.queue_lock_.unlock();
+    if (is_signalled_) c_.signal();
+  }
+
+  template <class Wait>
+  wait_end run(Wait& wait) {
+    {
+      lock_guard held(c_.queue_lock_);
+      c_.queue_.push_back(*this);
+    }
+    user_.unlock();
+    wait_end end = wait_end::granted;
+    c_.queue_lock_.lock();
+    if (is_signalled_) {
+      c_.queue_lock_.unlock();
+    } else {
+      is_parked_ = true;
+      const std::uint32_t fired = wait.park(c_.queue_lock_);
+      if (!is_signalled_by(fired))
+        end = fired == by_deadline ? wait_end::timed_out : wait_end::canceled;
+    }
+    is_over_ = true;
+    user_.lock();
+    return end;
+  }
+
+  // By a signal, under the queue's lock and off the queue. False: a limit has ended this wait.
+  [[nodiscard]] bool take_signal(woken_chain& woken) noexcept {
+    if (is_parked_) {
+      if (state->try_claim(by_grant) != claim::parked) return false;
+      woken.push_back(this);
+    }
+    is_signalled_ = true;
+    return true;
+  }
+
+ private:
+  // A single wait is ended by a signal only.
+  static bool is_signalled_by(std::uint32_t fired) noexcept {
+    return fired == by_grant || fired == wait_state::no_index;
+  }
+
+  cond_core& c_;
+  const lock_ref& user_;
+  bool is_parked_ = false;     // guarded by the queue's lock
+  bool is_signalled_ = false;  // likewise; after the park it is the owner's
+  bool is_over_ = false;
+};
+
+wait_end cond_core::wait(const lock_ref& user, const wait_limits& limits) {
+  safepoint();
+  attempt a(*this, user);
+  if (limits.none()) {
+    wait_state wait(wait_state::kind::single, wait_reason::cond_wait, &a, 1);
+    return a.run(wait);
+  }
+  multi_wait wait(wait_reason::cond_wait, &a, 1);
+  return arm_limits(wait, limits) ? a.run(wait) : wait_end::canceled;
+}
+
+void cond_core::signal() noexcept {
+  woken_chain woken;
+  queue_lock_.lock();
+  while (waiter* w = queue_.pop_front()) {
+    if (static_cast<attempt*>(w)->take_signal(woken)) break;
+  }
+  queue_lock_.unlock();
+  wake_all(woken);
+}
+
+void cond_core::broadcast() noexcept {
+  woken_chain woken;
+  queue_lock_.lock();
+  while (waiter* w = queue_.pop_front())
+    static_cast<void>(static_cast<attempt*>(w)->take_signal(woken));
+  queue_lock_.unlock();
+  wake_all(woken);
+}
+
+}  // namespace weft::inline WEFT_ABI::detail
