@@ -110,8 +110,8 @@ class chan_handle {
     if (ch_ == nullptr) {
       block_until(*source, wait_reason::chan_send_nil);
     } else {
-      const auto outcome = ch_->send_unless(
-          *source, const_cast<T*>(std::addressof(value)), std::is_const_v<U>);
+      const auto outcome =
+          ch_->send_unless(*source, const_cast<T*>(std::addressof(value)), std::is_const_v<U>);
       if (outcome == chan_core::outcome::closed) throw_send_on_closed();
       if (outcome == chan_core::outcome::passed) return true;
     }

@@ -206,8 +206,7 @@ inline cancelable_context with_deadline(const context& parent, clock::time_point
                                         std::exception_ptr cause = {}) {
   const std::int64_t due = detail::to_ns(when);
   return cancelable_context(detail::deadline_node::make(detail::context_access::node(parent), due,
-                                                        due <= detail::now_ns(),
-                                                        std::move(cause)));
+                                                        due <= detail::now_ns(), std::move(cause)));
 }
 
 /// with_deadline at `duration` from now; zero or less is past.
@@ -215,9 +214,8 @@ template <class Rep, class Period>
 cancelable_context with_timeout(const context& parent, std::chrono::duration<Rep, Period> duration,
                                 std::exception_ptr cause = {}) {
   const std::int64_t ns = detail::to_ns(duration);
-  return cancelable_context(detail::deadline_node::make(detail::context_access::node(parent),
-                                                        detail::due_after(ns), ns <= 0,
-                                                        std::move(cause)));
+  return cancelable_context(detail::deadline_node::make(
+      detail::context_access::node(parent), detail::due_after(ns), ns <= 0, std::move(cause)));
 }
 
 /// A child that carries `value` for `key`, and hides an outer value of the same key. It is done when
@@ -234,8 +232,7 @@ template <class T>
 /// Errors  std::bad_alloc.
 [[nodiscard]] inline context without_cancel(const context& parent) {
   if (detail::source_of(parent) == nullptr) return parent;
-  return detail::context_access::adopt(
-      detail::make_shield(detail::context_access::node(parent)));
+  return detail::context_access::adopt(detail::make_shield(detail::context_access::node(parent)));
 }
 
 class stop_func;
@@ -273,9 +270,7 @@ class stop_func {
   /// True: the function will not run, and was destroyed. False: it was started, or stopped before.
   /// Never blocks; does not wait for the function.
   /// Threads any, at the same time as any other operation.
-  bool operator()() const noexcept {
-    return callback_ != nullptr && callback_->stop(source());
-  }
+  bool operator()() const noexcept { return callback_ != nullptr && callback_->stop(source()); }
 
  private:
   template <class F>
@@ -345,8 +340,7 @@ void sleep_until(const context& ctx, std::chrono::time_point<clock, Duration> wh
 /// Suspends the caller for `duration`, or until `ctx` is done; the rest as sleep_until.
 template <class Rep, class Period>
 void sleep_for(const context& ctx, std::chrono::duration<Rep, Period> duration) {
-  sleep_until(ctx, clock::time_point(clock::duration(
-                       detail::due_after(detail::to_ns(duration)))));
+  sleep_until(ctx, clock::time_point(clock::duration(detail::due_after(detail::to_ns(duration)))));
 }
 template <class Rep, class Period>
 void sleep_for(const context& ctx, std::chrono::duration<Rep, Period> duration,

@@ -319,8 +319,9 @@ auto run(F&& main, const options& o, std::source_location where) {
   {
     const runtime r(o, true);
     using Callable = detail::joined_callable<R, std::decay_t<F>>;
-    detail::fiber* first = detail::make_fiber(
-        Callable(state.share(), std::decay_t<F>(std::forward<F>(main))), where, {.home = r.scheduler_});
+    detail::fiber* first =
+        detail::make_fiber(Callable(state.share(), std::decay_t<F>(std::forward<F>(main))), where,
+                           {.home = r.scheduler_});
     detail::name_main(*r.scheduler_, first);
     detail::submit(first);
     detail::wait_for_main(*r.scheduler_, *state);

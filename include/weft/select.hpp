@@ -35,8 +35,7 @@ template <class T, class H>
 class recv_case {
  public:
   using is_select_case = void;
-  static_assert(std::invocable<H&, std::optional<T>> || std::invocable<H&, T> ||
-                    std::invocable<H&>,
+  static_assert(std::invocable<H&, std::optional<T>> || std::invocable<H&, T> || std::invocable<H&>,
                 "weft::recv(ch, handler): the handler must take std::optional<T>, T or nothing");
 
   recv_case(channel<T>* ch, H handler) : channel_(ch), handler_(std::move(handler)) {}
@@ -146,9 +145,15 @@ channel<T>* channel_of(const send_chan<T>& ch) noexcept {
 }
 
 template <class C>
-concept receiving_handle = requires(const C& c) { c.try_recv(); typename C::value_type; };
+concept receiving_handle = requires(const C& c) {
+  c.try_recv();
+  typename C::value_type;
+};
 template <class C>
-concept sending_handle = requires(const C& c) { c.close(); typename C::value_type; };
+concept sending_handle = requires(const C& c) {
+  c.close();
+  typename C::value_type;
+};
 
 select_item timer_item(std::int64_t due) noexcept;
 select_item done_item(cancel_source* source) noexcept;
@@ -207,15 +212,14 @@ template <class H = detail::no_handler>
 /// A case that goes `duration` after the select began; zero or less is ready at once.
 template <class Rep, class Period, class H = detail::no_handler>
 [[nodiscard]] auto timeout(std::chrono::duration<Rep, Period> duration, H&& handler = {}) {
-  return detail::make_plain_case(
-      detail::timer_item(detail::due_after(detail::to_ns(duration))), std::forward<H>(handler));
+  return detail::make_plain_case(detail::timer_item(detail::due_after(detail::to_ns(duration))),
+                                 std::forward<H>(handler));
 }
 
 /// A case that goes at `when` on weft::clock; time_point::max() is never.
 template <class H = detail::no_handler>
 [[nodiscard]] auto deadline(clock::time_point when, H&& handler = {}) {
-  return detail::make_plain_case(detail::timer_item(detail::to_ns(when)),
-                                 std::forward<H>(handler));
+  return detail::make_plain_case(detail::timer_item(detail::to_ns(when)), std::forward<H>(handler));
 }
 
 /// The default case: goes if and only if no other case is ready. With it select never blocks.

@@ -15,7 +15,9 @@
 #include <utility>
 
 #include "weft/error.hpp"
+#include "weft/group.hpp"  // IWYU pragma: export
 #include "weft/runtime.hpp"
+#include "weft/singleflight.hpp"  // IWYU pragma: export
 #include "weft/sync/barrier.hpp"
 #include "weft/sync/cond.hpp"
 #include "weft/sync/latch.hpp"

@@ -65,8 +65,7 @@ class timer {
   /// Errors  std::bad_alloc; std::logic_error from a plain thread while there is not exactly one
   ///         runtime.
   template <class Rep, class Period>
-  explicit timer(std::chrono::duration<Rep, Period> duration)
-      : timer(detail::chan_timer::make()) {
+  explicit timer(std::chrono::duration<Rep, Period> duration) : timer(detail::chan_timer::make()) {
     chan_->start(detail::to_ns(duration), 0);
   }
   timer(timer&& other) noexcept
@@ -185,9 +184,7 @@ class ticker {
   }
 
   /// The channel, which looks unbuffered; it is never closed.
-  [[nodiscard]] recv_chan<clock::time_point> c() const noexcept {
-    return detail::handle_to(chan_);
-  }
+  [[nodiscard]] recv_chan<clock::time_point> c() const noexcept { return detail::handle_to(chan_); }
 
   /// No more ticks, and none that waits. A second stop changes nothing. Never blocks.
   /// Errors  std::logic_error when the ticker was moved from.
@@ -201,8 +198,8 @@ class ticker {
   /// Threads any, at the same time as any other operation but moves.
   template <class Rep, class Period>
   void reset(std::chrono::duration<Rep, Period> interval) {
-    const std::int64_t ns = detail::positive_interval(
-        detail::to_ns(interval), "non-positive interval for Ticker.Reset");
+    const std::int64_t ns = detail::positive_interval(detail::to_ns(interval),
+                                                      "non-positive interval for Ticker.Reset");
     chan().reset(ns, ns);
   }
 

@@ -9,6 +9,7 @@
 #include "weft/arch/report.hpp"
 #include "weft/netpoll/epoll.hpp"
 #include "weft/sched/deadlock.hpp"
+#include "weft/sched/interrupt.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
 

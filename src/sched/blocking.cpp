@@ -30,6 +30,11 @@ void scheduler::enter_blocking() {
     // Nobody else moves it from running: the exchange publishes what we did to it.
     static_cast<void>(p->status.compare_exchange(
         mine, processor::word(processor::blocking, m.id), release));  // pairs: processor.status
+    // What it has readied and meant to run itself would wait for sysmon.
+    if (p->has_work() && procs() > 1) {
+      std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+      wake_one();
+    }
   }
   leave(m, 0);
 }

@@ -144,7 +144,7 @@ void scheduler::name_machines_that_stay() noexcept {
            "runtime entry; their threads and stacks stay:");
   for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {  // pairs: sched.machines
     if (m->has_ended.load(acquire)) continue;  // pairs: sched.machines
-    if (const fiber* f = m->current) dump_fiber(*f, out, dump_style::plain);
+    if (const fiber* f = m->current()) dump_fiber(*f, out, dump_style::plain);
   }
 }
 

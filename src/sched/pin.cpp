@@ -42,7 +42,7 @@ void call_on_system_stack(void (*call)(void*), void* argument) {
   leave(*current_machine(), 0);
 }
 
-// To the loop and back on the same machine; m.current stays, nobody else can resume the fiber.
+// To the loop and back on the same machine; m.current() stays, nobody else can resume the fiber.
 void scheduler::switch_for_call(machine& m, fiber& f, void (*call)(void*), void* argument) {
   m.system_call = call;
   m.system_argument = argument;

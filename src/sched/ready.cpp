@@ -53,7 +53,7 @@ void scheduler::ready_local(machine& m, fiber* f) noexcept {
   if (kicked != nullptr && !p->queue.push(kicked)) overflow(*this, *p, kicked);
   if (procs() == 1) return;
   if (kicked == nullptr) {
-    fiber* waker = m.current;
+    fiber* waker = m.current();
     if (waker == nullptr) return;  // the loop, which takes it next
     waker->has_readied = true;
     // relaxed: a prediction

@@ -23,6 +23,7 @@ void scheduler::run_machine(machine& m) {
   m.in_runtime.store(1, relaxed);  // relaxed: own word
   while (fiber* f = find_runnable(m)) {
     run_fiber(m, f);
+    if (m.is_hog) hog_ends(m);
     if (m.pinned != nullptr) wait_for_pinned(m);
   }
 }
@@ -234,7 +235,7 @@ void scheduler::run_fiber(machine& m, fiber* f) {
     return;
   }
   if (m.is_spinning) stop_spinning(m);
-  m.current = f;
+  m.set_current(f);
   f->set_state(fiber_state::running);
   run_current(m);
 }

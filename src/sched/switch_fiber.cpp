@@ -36,22 +36,22 @@ void scheduler::finish_departure(machine& m) noexcept {
   }
 }
 
-// From the loop to m.current, until something switches back to the loop.
+// From the loop to m.current(), until something switches back to the loop.
 void scheduler::run_current(machine& m) {
   for (;;) {
-    const transfer_t t = leave_for(m.loop, m.current->self, m.thread);
+    const transfer_t t = leave_for(m.loop, m.current()->self, m.thread);
     arrived(t, m.loop, m.thread);
     finish_departure(m);
     if (m.system_call == nullptr) return;
     // A fiber wants a call to be run here. It is not parked: nobody else can resume it.
-    fiber* caller = m.current;
+    fiber* caller = m.current();
     auto* call = std::exchange(m.system_call, nullptr);
     m.on_system_stack = true;
     leave(m, 0);
     call(m.system_argument);
     enter(m);
     m.on_system_stack = false;
-    m.current = caller;
+    m.set_current(caller);
   }
 }
 
@@ -59,7 +59,7 @@ void scheduler::run_current(machine& m) {
 // leaves it.
 void scheduler::switch_away(machine& m, fiber& from, bool ends) {
   fiber* next = pick_direct(m);
-  m.current = next;
+  m.set_current(next);
   if (next != nullptr) next->set_state(fiber_state::running);
   const transfer_t t = leave_for(from.self, next != nullptr ? next->self : m.loop, m.thread, ends);
   // Somebody has resumed us, perhaps on another machine.
@@ -91,7 +91,7 @@ void scheduler::put_back(processor& p, fiber* f) noexcept {
 void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::commit commit,
                              void* argument) {
   machine& m = *current_machine();
-  fiber& f = *m.current;
+  fiber& f = *m.current();
   enter(m);
   note_parking(m, f);
   f.wait = wait;
@@ -124,7 +124,7 @@ void commit_yield_global(void* argument) noexcept {
 // Behind everything that is runnable here; `to_global`: behind everything that is runnable.
 void scheduler::yield_current(bool to_global) {
   machine& m = *current_machine();
-  fiber& f = *m.current;
+  fiber& f = *m.current();
   enter(m);
   processor* p = m.p;
   if (!to_global && p != nullptr && !is_seeded()) {
@@ -160,7 +160,7 @@ bool scheduler::bind(machine& m, fiber* f, bool cached_only) noexcept {
 void fiber_entry(transfer_t t) {
   WEFT_MARK_STACK_BOTTOM();
   machine* m = current_machine();
-  fiber* f = m->current;
+  fiber* f = m->current();
   arrived(t, f->self, m->thread);
   f->home->finish_departure(*m);
   leave(*m, 0);
@@ -215,7 +215,7 @@ fiber* scheduler::end_and_continue(fiber* f) noexcept {
   next->self.exceptions = {};
   next->self.stack_limit = f->self.stack_limit;
   next->self.stack_size = f->self.stack_size;
-  m.current = next;
+  m.set_current(next);
   next->set_state(fiber_state::running);
   reap(m, f);
   leave(m, 0);
@@ -230,7 +230,7 @@ void scheduler::end_on(machine& m, fiber* f) noexcept {
 
 // By the unwinding at the bottom of the stack: the frames are gone.
 void scheduler::end_current() noexcept {
-  fiber* f = current_machine()->current;
+  fiber* f = current_machine()->current();
   destroy_contents(f);
   machine& m = *current_machine();
   enter(m);

@@ -19,7 +19,7 @@ constexpr std::int64_t tick = 1 * ms;
 constexpr std::int64_t shortest_tick = 20 * us;   // while blocking(f) holds up work; doubles
 constexpr std::int64_t timer_grain = 100 * us;    // due timers of busy processors
 constexpr std::int64_t long_slice = 10 * ms;
-constexpr std::int64_t short_slice = 1 * ms;
+constexpr std::int64_t short_slice = 500 * us;
 constexpr int idle_looks_before_sleep = 10;
 constexpr std::size_t warm_stacks_kept = 64;
 
@@ -68,9 +68,10 @@ void sysmon::run() noexcept {
 
 void sysmon::sleep(std::int64_t now) noexcept {
   if (!blocking_waits_) {
-    tick_ = tick;
+    // The sum of the wait for a look and of the short slice stays within a millisecond.
+    tick_ = others_wait() ? short_slice : tick;
   } else {
-    tick_ = tick_ == tick ? shortest_tick : std::min(tick - 1, tick_ * 2);
+    tick_ = tick_ >= short_slice ? shortest_tick : tick_ * 2;
   }
   std::int64_t until = now + tick_;
   if (!s_.polling_.load(relaxed)) {  // relaxed: a hint; else the poller's machine sees to timers
@@ -149,7 +150,7 @@ void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
   // The wake policy kept quiet about what waits in run_next, and its waker runs on.
   if (p.run_next.load(relaxed) != nullptr &&          // relaxed: a hint
       s_.idle_count_.load(relaxed) != 0) {            // relaxed: a hint
-    if (fiber* f = m->current) f->parks_after_ready.store(0, relaxed);  // relaxed: a prediction
+    if (fiber* f = m->current()) f->parks_after_ready.store(0, relaxed);  // relaxed: a prediction
     s_.wake_one();
   }
   const std::int64_t ran = now - p.seen_since;

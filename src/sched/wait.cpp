@@ -13,7 +13,7 @@ namespace weft::inline WEFT_ABI::detail {
 
 fiber* this_fiber_or_null() noexcept {
   const machine_words* m = this_machine();
-  return m == nullptr ? nullptr : m->current;
+  return m == nullptr ? nullptr : m->current();
 }
 
 namespace {
@@ -36,7 +36,7 @@ void refuse_parking_here(const machine& m) {
 
 WEFT_COLD void safepoint_slow() {
   machine& m = *current_machine();
-  fiber* f = m.current;
+  fiber* f = m.current();
   if (f == nullptr || m.on_system_stack) return;
   enter(m);
   const std::uint32_t reasons = take_reasons(m);
@@ -50,9 +50,12 @@ WEFT_COLD void safepoint_slow() {
     return;
   }
   const bool lost = m.p == nullptr && !m.home->acquire_idle(m);
+  const bool yields = lost || (reasons & attention::yield) != 0;
+  // What waits in the global queue comes first then.
+  if (yields && m.p != nullptr) m.p->picks = 0;
   leave(m, 0);
   if (has_to_unwind(*f)) unwind_now(*f);
-  if (lost || (reasons & attention::yield) != 0) {
+  if (yields) {
     m.home->yield_current(true);
     if (has_to_unwind(*f)) unwind_now(*f);
   }

@@ -28,7 +28,15 @@ struct machine_words {
 
   atomic<std::uint32_t> attention{0};
   atomic<std::uint32_t> in_runtime{0};  // the machine is touching its processor
-  fiber* current = nullptr;             // owner only
+
+  // The fiber that runs; the owner writes, reports read.
+  [[nodiscard]] fiber* current() const noexcept {
+    return current_.load(relaxed);  // relaxed: the owner's, or a report
+  }
+  void set_current(fiber* f) noexcept { current_.store(f, relaxed); }  // relaxed: likewise
+
+ private:
+  atomic<fiber*> current_{nullptr};
 };
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -1,0 +1,186 @@
+// group: fibers that are started together, fail together and are joined together.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "weft/context.hpp"
+#include "weft/context/group_core.hpp"
+#include "weft/runtime.hpp"
+
+namespace weft::inline WEFT_ABI {
+
+/// Structured concurrency: the children of a group do not outlive it, and the first that fails
+/// cancels the context of the others.
+///
+///     weft::group g(ctx);
+///     for (auto& part : parts) g.go([&part](weft::context ctx) { work(ctx, part); });
+///     g.wait();
+///
+/// Threads  All members from any fiber and any thread. The group must outlive the calls.
+/// Order    The end of each child synchronizes with the return of wait().
+class group {
+ public:
+  /// The children's context is derived from `parent`.
+  /// Errors   std::bad_alloc.
+  explicit group(const weft::context& parent = {}) : scope_(with_cancel(parent)) {}
+  group(const group&) = delete;
+  group& operator=(const group&) = delete;
+
+  /// Cancels the children's context and joins them. An exception that no wait() has told is printed
+  /// and dropped.
+  ~group() {
+    scope_.cancel();
+    core_.join_at_end();
+  }
+
+  /// The children's context: done when a child has failed, the parent is done, or wait() has
+  /// returned.
+  [[nodiscard]] const weft::context& context() const noexcept { return scope_.ctx; }
+
+  /// At most `n` children run at once from now on; go() waits for a place.
+  /// Errors   weft::usage_error while children are active.
+  void set_limit(std::size_t n) { core_.set_limit(n); }
+
+  /// Runs `f`, which may take the children's context, in a new fiber.
+  /// Blocks   while the limit is reached.
+  /// Errors   those of weft::go; nothing is started then.
+  template <class F>
+    requires(std::invocable<std::decay_t<F>&, weft::context> || std::invocable<std::decay_t<F>&>)
+  void go(F&& f, std::source_location where = std::source_location::current()) {
+    detail::check_callable(f);
+    member<std::decay_t<F>> child(*this, std::forward<F>(f));
+    core_.acquire_place();
+    start(std::move(child), where);
+  }
+
+  /// The same if that does not exceed the limit; false: not started. Never blocks.
+  template <class F>
+    requires(std::invocable<std::decay_t<F>&, weft::context> || std::invocable<std::decay_t<F>&>)
+  [[nodiscard]] bool try_go(F&& f, std::source_location where = std::source_location::current()) {
+    detail::check_callable(f);
+    if (!core_.try_acquire_place()) return false;
+    std::optional<member<std::decay_t<F>>> child;
+    try {
+      child.emplace(*this, std::forward<F>(f));
+    } catch (...) {
+      core_.release_place();
+      throw;
+    }
+    start(std::move(*child), where);
+    return true;
+  }
+
+  /// Blocks   until all children have ended, and cancels their context.
+  /// Errors   rethrows the exception of the child that failed first; those of others are dropped. A
+  ///          child that left by exit_fiber has not failed.
+  void wait() {
+    static_cast<void>(core_.join({}));
+    finish();
+  }
+
+  /// Blocks   as wait(), and while `ctx` is not done.
+  /// Cancel   stops waiting; the children are not touched.
+  /// Errors   as wait(); std::system_error with the context's error.
+  void wait(const weft::context& ctx) {
+    if (core_.join(limits_of(ctx)) != detail::wait_end::granted)
+      detail::throw_system_error(detail::error_of(ctx));
+    finish();
+  }
+  /// The same, reporting in `ec`: false when `ctx` is done.
+  bool wait(const weft::context& ctx, std::error_code& ec) {
+    if (core_.join(limits_of(ctx)) != detail::wait_end::granted) {
+      ec = detail::error_of(ctx);
+      return false;
+    }
+    ec.clear();
+    finish();
+    return true;
+  }
+
+ private:
+  static detail::wait_limits limits_of(const weft::context& ctx) noexcept {
+    return {detail::source_of(ctx), detail::never};
+  }
+
+  // What a child's fiber runs.
+  template <class F>
+  class member {
+   public:
+    template <class G>
+    member(group& g, G&& f) : group_(&g), f_(std::forward<G>(f)) {}
+
+    void operator()() {
+      const end_of_member ends(*group_);
+      try {
+        const end_of_function destroys(f_);
+        if constexpr (std::invocable<F&, weft::context>) {
+          (*f_)(group_->scope_.ctx);
+        } else {
+          (*f_)();
+        }
+      } catch (...) {
+        // Forced unwinding passes: an exit is no failure.
+        if (detail::is_being_unwound()) throw;
+        group_->fail(std::current_exception());
+      }
+    }
+
+   private:
+    class end_of_member {
+     public:
+      explicit end_of_member(group& g) noexcept : group_(g) {}
+      end_of_member(const end_of_member&) = delete;
+      end_of_member& operator=(const end_of_member&) = delete;
+      ~end_of_member() { group_.core_.release_place(); }
+
+     private:
+      group& group_;
+    };
+    // What f has captured is gone when wait() returns.
+    class end_of_function {
+     public:
+      explicit end_of_function(std::optional<F>& f) noexcept : f_(f) {}
+      end_of_function(const end_of_function&) = delete;
+      end_of_function& operator=(const end_of_function&) = delete;
+      ~end_of_function() { f_.reset(); }
+
+     private:
+      std::optional<F>& f_;
+    };
+
+    group* group_;
+    std::optional<F> f_;
+  };
+
+  // With a place, which the child gives back at its end.
+  template <class F>
+  void start(member<F> child, std::source_location where) {
+    try {
+      weft::go(std::move(child), where);
+    } catch (...) {
+      core_.release_place();
+      throw;
+    }
+  }
+
+  void fail(const std::exception_ptr& error) noexcept {
+    if (core_.fail(error)) scope_.cancel(error);
+  }
+
+  void finish() {
+    scope_.cancel();
+    if (const std::exception_ptr error = core_.take_error()) std::rethrow_exception(error);
+  }
+
+  cancelable_context scope_;
+  detail::group_core core_;
+};
+
+}  // namespace weft::inline WEFT_ABI
