@@ -111,7 +111,7 @@ class chan_handle {
       block_until(*source, wait_reason::chan_send_nil);
     } else {
       const auto outcome =
-          ch_->send_unless(*source, const_cast<T*>(std::addressof(value)), std::is_const_v<U>);
+          ch_->send_unless(*source, slot_of_read_only(std::addressof(value)), std::is_const_v<U>);
       if (outcome == chan_core::outcome::closed) throw_send_on_closed();
       if (outcome == chan_core::outcome::passed) return true;
     }
@@ -307,8 +307,8 @@ class chan_observers {
 
 }  // namespace detail
 
-/// A shared handle to a channel of T; default-constructed it is the nil channel. Copies name the same
-/// channel, which lives as long as any handle to it. T needs to be movable only.
+/// A shared handle to a channel of T; default-constructed it is the nil channel. Copies name the
+/// same channel, which lives as long as any handle to it. T needs to be movable only.
 ///
 /// A move or a destructor of T that runs inside an operation must not call the runtime.
 template <class T>

@@ -20,15 +20,15 @@
 #include "weft/time.hpp"
 
 /// @file
-/// A context tells the fibers that work for one request when to stop. Pass it as the first argument;
-/// a call that has one and may block fails with the context's error as soon as the context is done,
-/// even where it could go ahead, and what it was to do has not happened then.
+/// A context tells the fibers that work for one request when to stop. Pass it as the first
+/// argument; a call that has one and may block fails with the context's error as soon as the
+/// context is done, even where it could go ahead, and what it was to do has not happened then.
 ///
 ///     auto [ctx, cancel] = weft::with_timeout(parent, 2s);
 ///     while (auto job = jobs.recv(ctx)) work(ctx, *job);
 ///
-/// Cancelling a context cancels everything derived from it and nothing else. Dropping a plain context
-/// handle cancels nothing; the cancel handle does when it is destroyed.
+/// Cancelling a context cancels everything derived from it and nothing else. Dropping a plain
+/// context handle cancels nothing; the cancel handle does when it is destroyed.
 
 namespace weft::inline WEFT_ABI {
 
@@ -83,15 +83,15 @@ class context {
   /// Errors  std::bad_alloc: the channel is made at the first call.
   [[nodiscard]] recv_chan<unit> done() const;
 
-  /// None until the context is done, then errc::canceled or errc::deadline_exceeded, for ever. Never
-  /// blocks.
+  /// None until the context is done, then errc::canceled or errc::deadline_exceeded, for ever.
+  /// Never blocks.
   /// Order   when an error is seen, done() is closed, and what the canceller did before is visible.
   [[nodiscard]] std::error_code err() const noexcept {
     return source() == nullptr ? std::error_code() : source()->error();
   }
 
-  /// What the first cancellation on the way up gave as its cause, else a std::system_error with err();
-  /// null until the context is done.
+  /// What the first cancellation on the way up gave as its cause, else a std::system_error with
+  /// err(); null until the context is done.
   [[nodiscard]] std::exception_ptr cause() const noexcept {
     return source() == nullptr ? nullptr : source()->cause();
   }
@@ -107,8 +107,8 @@ class context {
     if (const std::error_code ec = err()) detail::throw_system_error(ec);
   }
 
-  /// The value that the nearest with_value on the way up has for this key, or null. It lives as long
-  /// as any context derived from that one.
+  /// The value that the nearest with_value on the way up has for this key, or null. It lives as
+  /// long as any context derived from that one.
   template <class T>
   [[nodiscard]] const T* value(const context_key<T>& key) const noexcept {
     return static_cast<const T*>(detail::find_value(node_, std::addressof(key)));
@@ -218,8 +218,8 @@ cancelable_context with_timeout(const context& parent, std::chrono::duration<Rep
       detail::context_access::node(parent), detail::due_after(ns), ns <= 0, std::move(cause)));
 }
 
-/// A child that carries `value` for `key`, and hides an outer value of the same key. It is done when
-/// the parent is.
+/// A child that carries `value` for `key`, and hides an outer value of the same key. It is done
+/// when the parent is.
 /// Errors  std::bad_alloc, what moving T throws.
 template <class T>
 [[nodiscard]] context with_value(const context& parent, const context_key<T>& key,
@@ -239,9 +239,9 @@ class stop_func;
 
 /// Runs `f` in a fiber of its own once `ctx` is done, at once if it is: in the runtime of whoever
 /// cancels. Several functions on one context are independent.
-/// Errors  std::bad_alloc; std::logic_error from a plain thread where `ctx` is done and there is not
-///         exactly one runtime. An exception that leaves `f` ends the process, as in every detached
-///         fiber.
+/// Errors  std::bad_alloc; std::logic_error from a plain thread where `ctx` is done and there is
+///         not exactly one runtime. An exception that leaves `f` ends the process, as in every
+///         detached fiber.
 /// Threads any fiber or thread.
 /// Order   the cancellation synchronizes with the start of `f`.
 template <class F>
@@ -305,8 +305,8 @@ stop_func after_func(const context& ctx, F&& f, std::source_location where) {
   return detail::context_access::adopt(detail::token_node::make(std::move(token)));
 }
 
-/// A token whose stop is requested once `ctx` is done, for whatever reason. Its callbacks run in the
-/// fiber or thread that cancels, before cancel returns, and must not block.
+/// A token whose stop is requested once `ctx` is done, for whatever reason. Its callbacks run in
+/// the fiber or thread that cancels, before cancel returns, and must not block.
 /// Errors  std::bad_alloc.
 [[nodiscard]] inline std::stop_token to_stop_token(const context& ctx) {
   detail::context_node* node = detail::context_access::node(ctx);

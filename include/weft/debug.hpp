@@ -34,8 +34,8 @@ struct fiber_info {
 /// Threads any. Nobody is stopped: different entries may be true at different moments.
 [[nodiscard]] std::vector<fiber_info> fibers();
 
-/// Writes them as text, one paragraph each, to a descriptor. Allocates nothing, so that it may be called
-/// from a signal handler; errors of writing are ignored.
+/// Writes them as text, one paragraph each, to a descriptor. Allocates nothing, so that it may be
+/// called from a signal handler; errors of writing are ignored.
 void dump(int fd);
 /// The same to a stream.
 void dump(std::ostream& out);

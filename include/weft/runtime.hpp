@@ -108,9 +108,9 @@ using result_of = std::invoke_result_t<std::decay_t<F>&>;
 
 /// The result of a fiber that was started by spawn. Movable. One thread or fiber at a time uses it.
 ///
-/// The destructor joins, unless it was joined, detached or moved from. An exception of the fiber that
-/// nobody collects then ends the process as one of a detached fiber would; during unwinding it is
-/// printed and dropped.
+/// The destructor joins, unless it was joined, detached or moved from. An exception of the fiber
+/// that nobody collects then ends the process as one of a detached fiber would; during unwinding it
+/// is printed and dropped.
 template <class R>
 class [[nodiscard]] join_handle {
  public:
@@ -147,8 +147,8 @@ class [[nodiscard]] join_handle {
     return take();
   }
 
-  /// Waits unless `ctx` is done first. True: the fiber has ended, and join() returns at once. False:
-  /// `ec` is the context's error.
+  /// Waits unless `ctx` is done first. True: the fiber has ended, and join() returns at once.
+  /// False: `ec` is the context's error.
   bool wait(const context& ctx, std::error_code& ec) {
     check();
     ec.clear();
@@ -157,8 +157,12 @@ class [[nodiscard]] join_handle {
     return false;
   }
 
-  /// Lets the fiber run on by itself; its result and its exception are dropped.
-  void detach() noexcept { state_ = {}; }
+  /// Lets the fiber run on by itself. Its result is dropped; an exception ends the process as one
+  /// of any detached fiber does. Nothing happens when there is nothing to join.
+  void detach() noexcept {
+    if (state_) state_->detach();
+    state_ = {};
+  }
 
  private:
   template <class F>
@@ -197,10 +201,10 @@ auto spawn_in(detail::scheduler* home, const fiber_options& o, F&& f, std::sourc
   return join_handle<R>(std::move(state));
 }
 
-/// Starts a fiber that runs f() on the current runtime, detached. F may be movable only. An exception
-/// that leaves it ends the process with a report.
-/// Errors  std::logic_error `go of nil func value` for an empty function object, and when called from a
-///         plain thread while no runtime, or more than one, is running; std::bad_alloc.
+/// Starts a fiber that runs f() on the current runtime, detached. F may be movable only. An
+/// exception that leaves it ends the process with a report.
+/// Errors  std::logic_error `go of nil func value` for an empty function object, and when called
+///         from a plain thread while no runtime, or more than one, is running; std::bad_alloc.
 /// Threads any. Never blocks.
 /// Order   everything before the call synchronizes with the start of f.
 template <class F>
@@ -284,8 +288,8 @@ class runtime {
   /// The runtime of the calling fiber; null on a plain thread.
   [[nodiscard]] static runtime* current() noexcept;
 
-  /// Ends the runtime: the fibers as options.on_exit says, then the threads. Waits for fibers that make
-  /// no runtime entry, and for blocking calls, up to ten seconds. Idempotent.
+  /// Ends the runtime: the fibers as options.on_exit says, then the threads. Waits for fibers that
+  /// make no runtime entry, and for blocking calls, up to ten seconds. Idempotent.
   /// Errors  std::logic_error when called from a fiber.
   void shutdown() {
     if (scheduler_ == nullptr) return;
@@ -329,17 +333,17 @@ auto run(F&& main, const options& o, std::source_location where) {
   return state->take();
 }
 
-/// Lets all fibers run that are runnable on this processor, then goes on. On a plain thread: yields the
-/// OS thread.
+/// Lets all fibers run that are runnable on this processor, then goes on. On a plain thread: yields
+/// the OS thread.
 inline void yield() { detail::yield_now(); }
 
-/// Ends the calling fiber: its stack is unwound, destructors run. A `catch (...)` that does not rethrow
-/// only delays it to the fiber's next runtime entry.
+/// Ends the calling fiber: its stack is unwound, destructors run. A `catch (...)` that does not
+/// rethrow only delays it to the fiber's next runtime entry.
 /// Errors  std::logic_error on a plain thread.
 [[noreturn]] inline void exit_fiber() { detail::exit_current(); }
 
-/// Runs f(), which may need a deep stack, on the OS thread's own stack and gives its result or rethrows
-/// its exception. f must not park: that throws std::logic_error.
+/// Runs f(), which may need a deep stack, on the OS thread's own stack and gives its result or
+/// rethrows its exception. f must not park: that throws std::logic_error.
 template <class F>
   requires std::invocable<F&>
 auto on_system_stack(F&& f) -> std::invoke_result_t<F&> {
@@ -367,9 +371,9 @@ class blocking_section {
 };
 }  // namespace detail
 
-/// Runs f(), which may block the OS thread, and gives its result or rethrows its exception. Meanwhile
-/// other fibers use the processor as soon as there is work for it. f must not use fibers' operations
-/// that park.
+/// Runs f(), which may block the OS thread, and gives its result or rethrows its exception.
+/// Meanwhile other fibers use the processor as soon as there is work for it. f must not use fibers'
+/// operations that park.
 /// Blocks  while options.max_blocking calls are under way. On a plain thread simply calls f.
 template <class F>
   requires std::invocable<F&>
@@ -378,8 +382,8 @@ auto blocking(F&& f) -> std::invoke_result_t<F&> {
   return std::forward<F>(f)();
 }
 
-/// While it lives, the calling fiber stays on its OS thread, which runs nothing else. Nests. Must end in
-/// the fiber that made it. On a plain thread it does nothing.
+/// While it lives, the calling fiber stays on its OS thread, which runs nothing else. Nests. Must
+/// end in the fiber that made it. On a plain thread it does nothing.
 class thread_pin {
  public:
   thread_pin() { detail::pin_current(); }
@@ -392,7 +396,8 @@ class thread_pin {
 [[nodiscard]] unsigned procs();
 /// Changes it, at any time; gives the old number. It has taken effect on return.
 /// Blocks  until the processors beyond n are given up.
-/// Errors  std::logic_error for 0 or more than 1024; std::invalid_argument in a seeded run for n != 1.
+/// Errors  std::logic_error for 0 or more than 1024; std::invalid_argument in a seeded run for n !=
+///         1.
 unsigned set_procs(unsigned n);
 /// User fibers of the caller's runtime that have not ended.
 [[nodiscard]] std::size_t num_fibers();
@@ -436,8 +441,8 @@ void set_name(std::string name);
 void set_label(std::string key, std::string value);
 }  // namespace this_fiber
 
-/// A value for each fiber: made at its first use in a fiber, destroyed at the fiber's end. Usually a
-/// global or static object. Must outlive its use, not the fibers.
+/// A value for each fiber: made at its first use in a fiber, destroyed at the fiber's end. Usually
+/// a global or static object. Must outlive its use, not the fibers.
 template <class T>
 class fiber_local {
  public:

@@ -74,7 +74,7 @@ class send_case {
   void fill(select_item& item) noexcept {
     item.what = select_item::kind::send;
     item.channel = channel_;
-    item.slot = const_cast<T*>(value_);
+    item.slot = slot_of_read_only(value_);
     item.copies = std::is_const_v<V>;
   }
   void run() { handler_(); }
@@ -181,8 +181,8 @@ template <class C, class H = detail::no_handler>
   return detail::recv_case<T, std::decay_t<H>>(detail::channel_of(ch), std::forward<H>(handler));
 }
 
-/// A case that sends `value` on `ch`: an lvalue is copied, an rvalue moved, and only if this case is
-/// chosen. If the channel is closed, being chosen throws closed_channel from select.
+/// A case that sends `value` on `ch`: an lvalue is copied, an rvalue moved, and only if this case
+/// is chosen. If the channel is closed, being chosen throws closed_channel from select.
 template <class C, class V, class H = detail::no_handler>
   requires detail::sending_handle<C>
 [[nodiscard]] auto send(const C& ch, V&& value, H&& handler = {}) {
@@ -232,8 +232,9 @@ template <class H = detail::no_handler>
 /// several ready cases one is chosen uniformly at random. Allocates nothing.
 ///
 /// Blocks  until a case is ready; with otherwise() never; without any case for ever.
-/// Errors  closed_channel when the chosen case sends on a closed channel; what a move or the handler
-///         throws. The handler runs after the communication, in the calling fiber, no lock held.
+/// Errors  closed_channel when the chosen case sends on a closed channel; what a move or the
+///         handler throws. The handler runs after the communication, in the calling fiber, no lock
+///         held.
 /// Threads any fiber or thread.
 /// Order   as the operation of the chosen case.
 template <detail::select_argument... C>

@@ -60,8 +60,8 @@ template <class Rep, class Period, class F>
 /// destructor stops it.
 class timer {
  public:
-  /// Sends on the channel after `duration`, or at once where that is not positive, the time at which
-  /// that was due.
+  /// Sends on the channel after `duration`, or at once where that is not positive, the time at
+  /// which that was due.
   /// Errors  std::bad_alloc; std::logic_error from a plain thread while there is not exactly one
   ///         runtime.
   template <class Rep, class Period>
@@ -167,8 +167,8 @@ template <class Rep, class Period>
 /// it.
 class ticker {
  public:
-  /// Errors  std::logic_error where the interval is not positive, or from a plain thread while there
-  ///         is not exactly one runtime; std::bad_alloc.
+  /// Errors  std::logic_error where the interval is not positive, or from a plain thread while
+  ///         there is not exactly one runtime; std::bad_alloc.
   template <class Rep, class Period>
   explicit ticker(std::chrono::duration<Rep, Period> interval)
       : ticker(detail::positive_interval(detail::to_ns(interval),

@@ -9,7 +9,8 @@ void spinlock::lock_slow() noexcept {
   constexpr int spins_before_yield = 64;
   for (int spins = 0;; ++spins) {
     // relaxed: waits on a shared copy of the line; the exchange below decides
-    if (word_.load(relaxed) == 0 && word_.exchange(1, acquire) == 0) return;  // pairs: spinlock.word
+    // pairs: spinlock.word
+    if (word_.load(relaxed) == 0 && word_.exchange(1, acquire) == 0) return;
     if (spins < spins_before_yield) {
       cpu_relax();
     } else {

@@ -77,12 +77,11 @@ namespace {
 enum class direction : unsigned char { send, recv };
 
 // One try with the lock held; `retry`: it would block.
-chan_core::outcome try_locked(chan_core& ch, direction d, void* slot, bool copies,
-                              waiter*& woken) {
+chan_core::outcome try_locked(chan_core& ch, direction d, void* slot, bool copies, waiter*& woken) {
   if (d == direction::send) {
     if (ch.is_closed_locked()) return chan_core::outcome::closed;
     return ch.type().try_send(ch, slot, copies, woken) ? chan_core::outcome::passed
-                                               : chan_core::outcome::retry;
+                                                       : chan_core::outcome::retry;
   }
   if (ch.type().try_recv(ch, slot, woken)) return chan_core::outcome::passed;
   return ch.is_closed_locked() ? chan_core::outcome::closed : chan_core::outcome::retry;

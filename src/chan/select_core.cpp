@@ -83,9 +83,7 @@ class selection {
     for (std::size_t i = channel_count_; i != 0; --i) m_.channels[i - 1]->lock().unlock();
   }
   // The park commit: reads all that it needs before the last lock is released.
-  static void unlock_in_commit(void* self) noexcept {
-    static_cast<selection*>(self)->unlock_all();
-  }
+  static void unlock_in_commit(void* self) noexcept { static_cast<selection*>(self)->unlock_all(); }
 
   [[nodiscard]] bool is_ready(const select_item& item, std::int64_t now) const noexcept {
     switch (item.what) {
@@ -115,8 +113,8 @@ class selection {
     return picked;
   }
 
-  // With all locks held. True: a case was carried out and the locks are released. Another source may
-  // fire the task that a case would meet just before it is claimed: then it looks again.
+  // With all locks held. True: a case was carried out and the locks are released. Another source
+  // may fire the task that a case would meet just before it is claimed: then it looks again.
   bool poll_and_unlock(std::size_t& chosen) {
     const std::int64_t now = earliest_ == none ? 0 : now_ns();
     for (;;) {
@@ -189,8 +187,8 @@ class selection {
       for (std::size_t i = 0; i < m_.n; ++i) enrol(i);
       return;
     }
-    // A random cyclic order would favour some duplicates: each next one is drawn from the rest. `ok`
-    // marks those that are done; nobody else looks at it before the locks are released.
+    // A random cyclic order would favour some duplicates: each next one is drawn from the rest.
+    // `ok` marks those that are done; nobody else looks at it before the locks are released.
     for (std::size_t left = m_.n; left != 0; --left) {
       std::size_t skip = choose_below(static_cast<std::uint32_t>(left));
       std::size_t i = 0;

@@ -28,8 +28,9 @@ class cancel_walk {
   void run(cancel_node& root) noexcept {
     const result fired = fire(root);
     if (fired == result::was_fired) return;
-    root.unlink();
     if (fired == result::has_children) descend(root);
+    // Not before: until all below it is fired, a walk from above must meet it, and wait.
+    root.unlink();
     finish();
   }
 
@@ -64,8 +65,8 @@ class cancel_walk {
     return has_children ? result::has_children : result::childless;
   }
 
-  // Gives up a count. What dies of it is destroyed at the end: values of users may be destroyed with
-  // it.
+  // Gives up a count. What dies of it is destroyed at the end: values of users may be destroyed
+  // with it.
   void release(cancel_node& node) noexcept {
     if (node.refs.fetch_sub(1, acq_rel) == 1) dead_.push_back(&node);  // pairs: context.refs
   }

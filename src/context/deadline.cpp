@@ -79,8 +79,8 @@ std::int64_t deadline_node::on_timer(timer_node& timer, std::int64_t now) noexce
     fiber_attributes attributes;
     attributes.home = node.home_;
     attributes.service = true;
-    const new_fiber made = create_fiber(callable_type_of<expiry>, std::source_location::current(),
-                                        attributes);
+    const new_fiber made =
+        create_fiber(callable_type_of<expiry>, std::source_location::current(), attributes);
     // A node without a count is about to die, and waits for this function to return.
     if (!node.try_add_ref()) {
       discard(made.f);

@@ -9,8 +9,8 @@ namespace weft::inline WEFT_ABI::detail {
 
 namespace {
 
-// The causes of those that were given none: one object for all, so that the cause of a descendant is
-// the one of its ancestor. Never destroyed: contexts may outlive main.
+// The causes of those that were given none: one object for all, so that the cause of a descendant
+// is the one of its ancestor. Never destroyed: contexts may outlive main.
 const std::exception_ptr& plain_cause(errc code) {
   struct causes {
     std::exception_ptr canceled =
@@ -157,6 +157,10 @@ channel<std::monostate>& cancel_node::done() {
 }
 
 std::stop_token cancel_node::token() {
+  {
+    lock_guard held(lock_);
+    if (stop_ != nullptr) return stop_->get_token();
+  }
   auto made = std::make_unique<std::stop_source>();
   bool is_late = false;
   std::stop_token result;
@@ -168,7 +172,7 @@ std::stop_token cancel_node::token() {
     }
     result = stop_->get_token();
   }
-  // The walk did not see it; nobody else has the token yet, so no callback runs.
+  // The walk did not see it.
   if (is_late) stop_->request_stop();
   return result;
 }

@@ -7,8 +7,8 @@ namespace weft::inline WEFT_ABI::detail {
 
 token_node::token_node() noexcept : cancel_node(nullptr, end) {}
 
-// Ends the registration, and waits for a callback that runs in another thread; one that runs in this
-// thread is the caller.
+// Ends the registration, and waits for a callback that runs in another thread; one that runs in
+// this thread is the caller.
 void token_node::end(context_node* node) noexcept { delete static_cast<token_node*>(node); }
 
 cancel_node* token_node::make(std::stop_token token) {

@@ -1,7 +1,7 @@
 // The poller over epoll: waits with nanosecond timeouts, broken by an eventfd.
 //
-// Break       the eventfd is level-triggered and reset by the wait that sees it, so a break before the
-//             wait ends that wait.
+// Break       the eventfd is level-triggered and reset by the wait that sees it, so a break before
+//             the wait ends that wait.
 #include "weft/netpoll/epoll.hpp"
 
 #include <sys/epoll.h>
@@ -58,7 +58,8 @@ class epoll_poller final : public poller {
  public:
   epoll_poller()
       : epoll_(make_descriptor("epoll_create1", [] { return ::epoll_create1(EPOLL_CLOEXEC); })),
-        break_(make_descriptor("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })) {
+        break_(
+            make_descriptor("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = nullptr;

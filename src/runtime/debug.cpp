@@ -16,11 +16,9 @@ using detail::relaxed;
 
 std::string text_of_state(const detail::fiber& f, std::int64_t now) {
   std::string text;
-  detail::report out(
-      [](void* to, const char* words, std::size_t size) {
-        static_cast<std::string*>(to)->append(words, size);
-      },
-      &text);
+  detail::report out([](void* to, const char* words,
+                        std::size_t size) { static_cast<std::string*>(to)->append(words, size); },
+                     &text);
   detail::print_state(f, out, now);
   out.flush();
   return text;
@@ -31,10 +29,10 @@ fiber_info describe(const detail::fiber& f) {
   // relaxed, here and below: a report
   info.id = fiber_id::from_value(f.id.load(relaxed));  // relaxed: likewise
   info.state = text_of_state(f, f.home->coarse_now());
-  info.since = clock::time_point(clock::duration(f.since.load(relaxed)));       // relaxed: likewise
-  info.created_at.function = f.created_at.function.load(relaxed);               // relaxed: likewise
-  info.created_at.file = f.created_at.file.load(relaxed);                       // relaxed: likewise
-  info.created_at.line = static_cast<int>(f.created_at.line.load(relaxed));     // relaxed: likewise
+  info.since = clock::time_point(clock::duration(f.since.load(relaxed)));    // relaxed: likewise
+  info.created_at.function = f.created_at.function.load(relaxed);            // relaxed: likewise
+  info.created_at.file = f.created_at.file.load(relaxed);                    // relaxed: likewise
+  info.created_at.line = static_cast<int>(f.created_at.line.load(relaxed));  // relaxed: likewise
   if (detail::fiber_extra* extra = f.extra()) {
     const detail::lock_guard held(extra->lock);
     info.name = extra->name;

@@ -13,16 +13,41 @@ namespace {
 constexpr std::uint32_t by_end = 0;
 constexpr std::uint32_t by_cancel = 1;
 
+// By the fiber that threw, or by the one that let go of it when it had ended.
+[[noreturn]] void report_of_detached(const std::exception_ptr& error) noexcept {
+  if (!begin_fatal_report()) end_process(2);
+  {
+    report out;
+    describe_exception(error, out);
+    out.line();
+    if (const fiber* f = this_fiber_or_null()) dump_fiber(*f, out, dump_style::plain);
+  }
+  end_process(2);
+}
+
 }  // namespace
 
 void join_core::complete() noexcept {
   woken_chain woken;
+  bool detached = false;
   {
     lock_guard held(lock_);
     is_complete_ = true;
+    detached = is_detached_;
     while (waiter* w = pop_claimed(joiners_)) woken.push_back(w);
   }
   wake_all(woken);
+  if (detached && error_ != nullptr) report_of_detached(error_);
+}
+
+void join_core::detach() noexcept {
+  bool complete = false;
+  {
+    lock_guard held(lock_);
+    is_detached_ = true;
+    complete = is_complete_;
+  }
+  if (complete && error_ != nullptr) report_of_detached(error_);
 }
 
 bool join_core::is_complete() const noexcept {
@@ -82,7 +107,8 @@ void join_at_end(join_core& state) noexcept {
     end_process(2);
   }
   report out;
-  out.line("weft: the exception of a fiber is dropped: its join_handle was destroyed during unwinding");
+  out.line(
+      "weft: the exception of a fiber is dropped: its join_handle was destroyed during unwinding");
   describe_exception(state.error(), out);
 }
 

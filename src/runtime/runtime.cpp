@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "weft/arch/clock.hpp"
 #include "weft/arch/cpu.hpp"
 #include "weft/arch/report.hpp"
 #include "weft/netpoll/epoll.hpp"
@@ -19,8 +20,8 @@ namespace detail {
 
 namespace {
 
-// A positive number from the environment; 0: not set. Anything else ends the process: the program can't
-// be what its user wants.
+// A positive number from the environment; 0: not set. Anything else ends the process: the program
+// can't be what its user wants.
 unsigned number_from_environment(const char* name, unsigned limit) {
   const char* text = std::getenv(name);
   if (text == nullptr || *text == '\0') return 0;
@@ -92,6 +93,9 @@ void wait_for_main(scheduler& s, join_core& state) {
     // Main has left by exit_fiber: the others go on, for ever or until none is left.
     s.main_left();
     note never_woken;
+    // A seeded run has no sysmon to see that none is left.
+    while (s.is_seeded() && !never_woken.wait_until(monotonic_ns() + 50'000'000))
+      if (s.is_quiescent()) deadlock(s);
     never_woken.wait();
   }
   threads_in_run.fetch_sub(1, relaxed);  // relaxed: as above

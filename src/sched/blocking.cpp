@@ -1,8 +1,8 @@
 // Calls that may block the OS thread: the processor stays marked, and may be taken by one CAS.
 //
-// Model       enter: the processor's status goes from running|m to blocking|m. While it is so, sysmon
-//             may CAS it away when work waits. leave: CAS back; where that fails the processor is gone,
-//             and the fiber takes an idle one or queues.
+// Model       enter: the processor's status goes from running|m to blocking|m. While it is so,
+//             sysmon may CAS it away when work waits. leave: CAS back; where that fails the
+//             processor is gone, and the fiber takes an idle one or queues.
 //             Meanwhile the machine has no processor, so that what f calls of the runtime, a nested
 //             blocking(f) included, works as for a hog that has lost it.
 //             The machine's number in the word makes a stale CAS fail: the same processor may be in
@@ -11,6 +11,7 @@
 // Order       pair processor.status: see processor.hpp.
 #include <utility>
 
+#include "weft/arch/fence.hpp"
 #include "weft/arch/note.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
@@ -28,11 +29,11 @@ void scheduler::enter_blocking() {
     m.lent = p;
     std::uint32_t mine = processor::word(processor::running, m.id);
     // Nobody else moves it from running: the exchange publishes what we did to it.
-    static_cast<void>(p->status.compare_exchange(
-        mine, processor::word(processor::blocking, m.id), release));  // pairs: processor.status
+    static_cast<void>(p->status.compare_exchange(mine, processor::word(processor::blocking, m.id),
+                                                 release));  // pairs: processor.status
     // What it has readied and meant to run itself would wait for sysmon.
     if (p->has_work() && procs() > 1) {
-      std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+      full_fence();
       wake_one();
     }
   }
@@ -87,10 +88,12 @@ void scheduler::wait_for_blocking_slot() {
   wait.park(blocking_lock_);
 }
 
-// By sysmon: work waits, and `seen` was the status then. True: the processor went to another machine.
+// By sysmon: work waits, and `seen` was the status then. True: the processor went to another
+// machine.
 bool scheduler::retake_from_blocking(processor& p, std::uint32_t seen) noexcept {
   std::uint32_t status = seen;
-  if (!p.status.compare_exchange(status, processor::idle, acquire)) return false;  // pairs: processor.status
+  // pairs: processor.status
+  if (!p.status.compare_exchange(status, processor::idle, acquire)) return false;
   hand_off(p);
   return true;
 }

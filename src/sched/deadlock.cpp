@@ -50,8 +50,9 @@ bool only_own_threads() noexcept {
       },
       &found);
   int own = found.threads;
-  own += service_threads.load(relaxed) + threads_in_run.load(relaxed);  // relaxed: nothing moves now
-  if (has_thread_sanitizer) ++own;                                      // its own background thread
+  // relaxed: nothing moves now
+  own += service_threads.load(relaxed) + threads_in_run.load(relaxed);
+  if (has_thread_sanitizer) ++own;  // its own background thread
   return process_thread_count() <= own;
 }
 
@@ -60,7 +61,7 @@ bool only_own_threads() noexcept {
 // Order: pair deadlock.wakers: a waker is counted with release before it can wake anybody.
 std::int64_t watch_for_deadlock(scheduler& s, std::int64_t now) noexcept {
   scheduler::deadlock_watch& watch = s.watch_;
-  if (!s.options().is_closed_world || !nothing_can_happen()) {
+  if (!s.options().is_closed_world || !s.is_waited_for() || !nothing_can_happen()) {
     watch = {};
     // Whatever made it not so may go without waking us: a subscription, another runtime.
     return s.options().is_closed_world ? now + 10 * between_looks : never;
@@ -77,8 +78,9 @@ std::int64_t watch_for_deadlock(scheduler& s, std::int64_t now) noexcept {
   if (!watch.warned && now - watch.since >= before_warning) {
     watch.warned = true;
     report out;
-    out.line("weft: all fibers are asleep, and have been for ten seconds; only a thread that is not "
-             "weft's could wake one:");
+    out.line(
+        "weft: all fibers are asleep, and have been for ten seconds; only a thread that is not "
+        "weft's could wake one:");
     out.line();
     dump_all(out, dump_style::plain);
   }
@@ -105,12 +107,13 @@ void deadlock(scheduler& s) noexcept {
 // Main's wait ends with an exception that carries the dump.
 bool scheduler::throw_in_main() noexcept {
   fiber* f = main_fiber_;
-  if (f == nullptr || f->state.load(acquire) != fiber_state::parked) return false;  // pairs: sched.main
+  // pairs: sched.main
+  if (f == nullptr || f->state.load(acquire) != fiber_state::parked) return false;
   try {
     std::string dump = "all fibers are asleep - deadlock!\n\n";
-    report out([](void* to, const char* text, std::size_t size) {
-      static_cast<std::string*>(to)->append(text, size);
-    }, &dump);
+    report out([](void* to, const char* text,
+                  std::size_t size) { static_cast<std::string*>(to)->append(text, size); },
+               &dump);
     dump_fibers(*this, out, dump_style::with_stacks);
     out.flush();
     deadlock_dump_ = std::move(dump);
@@ -125,21 +128,32 @@ bool scheduler::throw_in_main() noexcept {
 
 // Nothing runs, is about to run or waits for anything but another fiber.
 bool scheduler::is_quiescent() const noexcept {
-  return idle_count_.load(acquire) == procs() &&                // pairs: sched.idle
-         hogs_.load(acquire) == 0 &&                            // pairs: sched.hogs
-         in_blocking_.load(acquire) == 0 &&                     // pairs: sched.blocking
-         global_size_.load(relaxed) == 0 && spinning_.load(relaxed) == 0 &&  // relaxed: looked at twice
+  return idle_count_.load(acquire) == procs() &&  // pairs: sched.idle
+         hogs_.load(acquire) == 0 &&              // pairs: sched.hogs
+         in_blocking_.load(acquire) == 0 &&       // pairs: sched.blocking
+         // relaxed: looked at twice
+         global_size_.load(relaxed) == 0 && spinning_.load(relaxed) == 0 &&
          earliest_timer() == never && !poller_->has_waiters() &&
-         (num_fibers() != 0 || main_left_.load(acquire));       // pairs: sched.main
+         (num_fibers() != 0 || main_left_.load(acquire));  // pairs: sched.main
+}
+
+bool scheduler::is_waited_for() const noexcept {
+  if (main_left_.load(acquire)) return true;      // pairs: sched.main
+  if (waits_for_all_.load(acquire)) return true;  // pairs: sched.main
+  return main_fiber_ != nullptr &&
+         // relaxed: looked at twice
+         main_fiber_->id.load(relaxed) == main_id_ &&
+         main_fiber_->state.load(relaxed) != fiber_state::free;  // relaxed: likewise
 }
 
 int scheduler::thread_count() const noexcept {
-  return static_cast<int>(live_machines_.load(acquire)) + (is_seeded() ? 0 : 1);  // pairs: sched.machines
+  // pairs: sched.machines
+  return static_cast<int>(live_machines_.load(acquire)) + (is_seeded() ? 0 : 1);
 }
 
 // A seeded run has nothing runnable and no timer: only something outside could go on.
 void scheduler::seeded_idle(machine& m) noexcept {
-  if (options_.is_closed_world && num_fibers() != 0) {
+  if (options_.is_closed_world && is_waited_for() && num_fibers() != 0) {
     if (global_size_.load(relaxed) == 0) deadlock(*this);  // relaxed: one machine
   }
   go_idle(m);

@@ -37,8 +37,7 @@ void print_name(const fiber& f, report& out) {
 
 void print_parked_stack(const fiber& f, report& out) {
   void* pcs[max_frames];
-  const std::size_t n =
-      capture(registers_of_suspended(f.self.context), pcs, max_frames);
+  const std::size_t n = capture(registers_of_suspended(f.self.context), pcs, max_frames);
   print_stack(out, pcs, n, names::raw);
 }
 
@@ -46,7 +45,7 @@ void print_parked_stack(const fiber& f, report& out) {
 
 void print_state(const fiber& f, report& out, std::int64_t now) {
   out.text(state_name(f));
-  const std::int64_t waited = now - f.since.load(relaxed);  // relaxed: a report
+  const std::int64_t waited = now - f.since.load(relaxed);               // relaxed: a report
   if (waited >= minute && f.state.load(relaxed) == fiber_state::parked)  // relaxed: a report
     out.text(", ").number(waited / minute).text(" minutes");
   if (f.pin_depth.load(relaxed) != 0) out.text(", locked to thread");  // relaxed: a report
@@ -76,8 +75,7 @@ void dump_fiber(const fiber& f, report& out, dump_style style) {
 void dump_fibers(const scheduler& s, report& out, dump_style style) {
   s.for_each_record([&](const fiber& f) {
     const fiber_state state = f.state.load(relaxed);  // relaxed: a report
-    if (state != fiber_state::free && f.home != nullptr && !f.is_service)
-      dump_fiber(f, out, style);
+    if (state != fiber_state::free && f.home != nullptr && !f.is_service) dump_fiber(f, out, style);
   });
 }
 
@@ -98,9 +96,9 @@ std::string_view short_type_name(std::string_view pretty) noexcept {
   const auto begin = pretty.find("F = ");
   if (begin == std::string_view::npos) return pretty;
   std::string_view name = pretty.substr(begin + 4);
-  const auto end = name.find_first_of(";]");
-  // A lambda's own name has brackets and semicolons of its own only with template arguments.
-  return end == std::string_view::npos ? name : name.substr(0, name.rfind(']'));
+  // g++ goes on with its expansion of the result's type.
+  const auto end = name.rfind("; std::string_view = ");
+  return name.substr(0, end != std::string_view::npos ? end : name.rfind(']'));
 }
 
 std::string_view file_name(std::string_view path) noexcept {

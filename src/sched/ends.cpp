@@ -1,16 +1,19 @@
 // The end of a run: stopping the machines, unwinding or abandoning the fibers that are left.
 //
-// Stop        is_stopping_ sends every machine out of its loop at its next choice; running fibers are
-//             asked to yield. A machine that sleeps for a pinned fiber stays until the last stop.
-// Unwind      with the machines stopped nobody resumes a fiber, so each parked one can be interrupted:
-//             whoever takes it off its lists (or wins its claim) owns its wake-up. A fiber whose
-//             wait was claimed already is about to become runnable by itself. Then the machines
-//             start again, and every fiber unwinds when it runs: from its park, at its next
-//             runtime entry, or before it begins. One inside a destructor that parks (keeps_stack)
-//             goes on until what it waits for has ended.
+// Stop        is_stopping_ sends every machine out of its loop at its next choice; running fibers
+//             are asked to yield. A machine that sleeps for a pinned fiber stays until the last
+//             stop.
+// Unwind      with the machines stopped nobody resumes a fiber, so each parked one can be
+//             interrupted: whoever takes it off its lists (or wins its claim) owns its wake-up. A
+//             fiber whose wait was claimed already is about to become runnable by itself. Then the
+//             machines start again, and every fiber unwinds when it runs: from its park, at its
+//             next runtime entry, or before it begins. One inside a destructor that parks
+//             (keeps_stack) goes on until what it waits for has ended.
 // Abandon     each parked fiber is taken off its lists, so that no list points to a dead stack.
 #include "weft/arch/clock.hpp"
+#include "weft/arch/fence.hpp"
 #include "weft/arch/report.hpp"
+#include "weft/sched/deadlock.hpp"
 #include "weft/sched/dump.hpp"
 #include "weft/sched/interrupt.hpp"
 #include "weft/sched/scheduler.hpp"
@@ -42,7 +45,15 @@ bool wait_for(std::int64_t limit, Done done) {
 
 bool scheduler::stop(end_policy policy) {
   if (policy == end_policy::wait) {
-    wait_for(never, [this] { return num_fibers() == 0; });
+    waits_for_all_.store(true, release);   // pairs: sched.main
+    threads_in_run.fetch_add(1, relaxed);  // relaxed: counted when nothing moves
+    wait_for(never, [this] {
+      if (num_fibers() == 0) return true;
+      // A seeded run has no sysmon to see it.
+      if (is_seeded() && options_.is_closed_world && is_quiescent()) deadlock(*this);
+      return false;
+    });
+    threads_in_run.fetch_sub(1, relaxed);  // relaxed: as above
   } else if (policy == end_policy::unwind) {
     unwind_all();
   }
@@ -69,32 +80,38 @@ bool scheduler::stop_machines(bool pinned_too) noexcept {
     m->wake.wake();
   }
   poller_->break_wait();
-  return wait_for(stop_limit, [&] {
-    const unsigned stay = pinned_too ? 0 : pinned_asleep_.load(acquire);  // pairs: sched.machines
-    if (live_machines_.load(acquire) <= stay) return true;                // pairs: sched.machines
-    // Again and again: a machine may have cleared its reasons just before it looked.
-    for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {  // pairs: sched.machines
-      set_reason(*m, attention::yield);
-      if (pinned_too && m->sleeps_pinned.load(acquire)) m->wake.wake();  // pairs: sched.machines
-    }
-    return false;
-  }) && (join_machines(), true);
+  return wait_for(stop_limit,
+                  [&] {
+                    const unsigned stay =
+                        pinned_too ? 0 : pinned_asleep_.load(acquire);      // pairs: sched.machines
+                    if (live_machines_.load(acquire) <= stay) return true;  // pairs: sched.machines
+                    // Again and again: a machine may have cleared its reasons just before it
+                    // looked. pairs: sched.machines
+                    for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {
+                      set_reason(*m, attention::yield);
+                      if (pinned_too && m->sleeps_pinned.load(acquire))
+                        m->wake.wake();  // pairs: sched.machines
+                    }
+                    return false;
+                  }) &&
+         (join_machines(), true);
 }
 
 void scheduler::join_machines() noexcept {
-  for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {  // pairs: sched.machines
+  // pairs: sched.machines
+  for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {
     if (m->os.is_joinable() && m->has_ended.load(acquire)) m->os.join();  // pairs: sched.machines
   }
 }
 
 void scheduler::resume_machines() noexcept {
   is_stopping_.store(false, release);  // pairs: sched.stopping
-  std::atomic_thread_fence(seq_cst);   // pairs: sched.wake
+  full_fence();
   if (has_visible_work()) wake_one();
 }
 
 void scheduler::unwind_all() {
-  if (!stop_machines(false)) return;  // a hog: stop() names it
+  if (!stop_machines(false)) return;   // a hog: stop() names it
   is_unwinding_.store(true, release);  // pairs: sched.unwinding
   fiber_chain interrupted;
   for_each_record([&](fiber& f) {
@@ -140,16 +157,18 @@ void scheduler::abandon_all() noexcept {
 
 void scheduler::name_machines_that_stay() noexcept {
   report out;
-  out.line("weft: the runtime was stopped, but these fibers have run on for ten seconds without a "
-           "runtime entry; their threads and stacks stay:");
-  for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {  // pairs: sched.machines
+  out.line(
+      "weft: the runtime was stopped, but these fibers have run on for ten seconds without a "
+      "runtime entry; their threads and stacks stay:");
+  // pairs: sched.machines
+  for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {
     if (m->has_ended.load(acquire)) continue;  // pairs: sched.machines
     if (const fiber* f = m->current()) dump_fiber(*f, out, dump_style::plain);
   }
 }
 
-// Takes a parked fiber's wake-up over. The caller knows that it is parked and that nobody resumes it.
-// False: somebody else has it already.
+// Takes a parked fiber's wake-up over. The caller knows that it is parked and that nobody resumes
+// it. False: somebody else has it already.
 bool interrupt(fiber& f) noexcept { return f.wait != nullptr && f.wait->take_over(); }
 
 bool wait_state::take_over() noexcept {

@@ -5,6 +5,7 @@
 
 #include "weft/arch/altstack.hpp"
 #include "weft/arch/clock.hpp"
+#include "weft/arch/fence.hpp"
 #include "weft/arch/report.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
@@ -53,8 +54,8 @@ bool scheduler::acquire_idle(machine& m) noexcept {
   return true;
 }
 
-// To the idle list, or out of service when it is one too many. The lock is held. Whoever waits for the
-// last one too many is moved to `woken`.
+// To the idle list, or out of service when it is one too many. The lock is held. Whoever waits for
+// the last one too many is moved to `woken`.
 void scheduler::release_to_idle_locked(processor& p, woken_chain& woken) noexcept {
   p.holder.store(nullptr, relaxed);  // relaxed: a hint
   if (p.id < procs()) {
@@ -65,7 +66,8 @@ void scheduler::release_to_idle_locked(processor& p, woken_chain& woken) noexcep
     return;
   }
   p.status.store(processor::retired, release);  // pairs: processor.status
-  if (fiber* f = p.run_next.exchange(nullptr, acq_rel)) global_.push_back(f);  // pairs: processor.run_next
+  // pairs: processor.run_next
+  if (fiber* f = p.run_next.exchange(nullptr, acq_rel)) global_.push_back(f);
   while (fiber* f = p.queue.pop()) global_.push_back(f);
   global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
   if (excess_ != 0 && --excess_ == 0) {
@@ -79,7 +81,7 @@ void scheduler::release_to_idle(processor& p) noexcept {
     lock_guard held(lock_);
     release_to_idle_locked(p, woken);
   }
-  std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+  full_fence();
   wake_all(woken);
 }
 
@@ -145,7 +147,7 @@ void scheduler::go_idle(machine& m) noexcept {
   }
   m.p = nullptr;
   drop_spinning(m);
-  std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+  full_fence();
   wake_all(woken);
   if (has_visible_work() && acquire_idle(m)) {
     static_cast<void>(start_spinning(m));
@@ -188,7 +190,8 @@ void scheduler::sleep_in_poller() noexcept {
   polling_.store(false, release);     // pairs: sched.polling
 }
 
-// Until a processor was handed over, or the machines shall end; with a deadline perhaps without one.
+// Until a processor was handed over, or the machines shall end; with a deadline perhaps without
+// one.
 void scheduler::sleep_on_note(machine& m, std::int64_t deadline) noexcept {
   {
     lock_guard held(lock_);
@@ -223,9 +226,9 @@ void scheduler::take_handed(machine& m) noexcept {
 
 // A timer became the first of its heap: whoever sleeps past it is woken.
 void scheduler::armed(std::int64_t due) noexcept {
-  std::atomic_thread_fence(seq_cst);                    // pairs: sched.until
-  if (due >= poll_until_.load(seq_cst)) return;         // pairs: sched.until
-  if (!polling_.load(acquire)) return;                  // pairs: sched.polling
+  full_fence();
+  if (due >= poll_until_.load(seq_cst)) return;  // pairs: sched.until
+  if (!polling_.load(acquire)) return;           // pairs: sched.polling
   machine* m = current_machine();
   // A machine with a processor looks at its timers itself, before it sleeps.
   if (m != nullptr && m->home == this && m->p != nullptr) return;
@@ -291,7 +294,7 @@ void scheduler::machine_main(machine& m) noexcept {
   if (m.is_hog) hog_ends(m);
   drop_spinning(m);
   if (processor* p = std::exchange(m.p, nullptr)) release_to_idle(*p);
-  m.has_ended.store(true, release);       // pairs: sched.machines
+  m.has_ended.store(true, release);      // pairs: sched.machines
   live_machines_.fetch_sub(1, acq_rel);  // pairs: sched.machines
 }
 
@@ -308,14 +311,14 @@ machine* scheduler::new_machine() noexcept {
 }
 
 bool scheduler::launch(machine& m) noexcept {
-  live_machines_.fetch_add(1, acq_rel);  // pairs: sched.machines
-  m.next_machine = machines_.load(relaxed);  // relaxed: exchanged below
+  live_machines_.fetch_add(1, acq_rel);                               // pairs: sched.machines
+  m.next_machine = machines_.load(relaxed);                           // relaxed: exchanged below
   while (!machines_.compare_exchange(m.next_machine, &m, acq_rel)) {  // pairs: sched.machines
   }
   thread_options options;
   options.name = "weft";
   if (m.os.start(machine_starter::thread, &m, options) == std::errc{}) return true;
-  m.has_ended.store(true, release);                             // pairs: sched.machines
+  m.has_ended.store(true, release);                                   // pairs: sched.machines
   if (live_machines_.fetch_sub(1, acq_rel) == 1) report_no_thread();  // pairs: sched.machines
   return false;
 }
@@ -326,13 +329,13 @@ bool scheduler::launch(machine& m) noexcept {
 void scheduler::wait_for_pinned(machine& m) noexcept {
   while (m.pinned != nullptr) {
     give_up_processor(m);
-    asleep_.fetch_add(1, relaxed);            // relaxed: a counter for reports
-    pinned_asleep_.fetch_add(1, acq_rel);     // pairs: sched.machines
-    m.sleeps_pinned.store(true, release);     // pairs: sched.machines
+    asleep_.fetch_add(1, relaxed);         // relaxed: a counter for reports
+    pinned_asleep_.fetch_add(1, acq_rel);  // pairs: sched.machines
+    m.sleeps_pinned.store(true, release);  // pairs: sched.machines
     m.wake.wait();
-    m.sleeps_pinned.store(false, release);    // pairs: sched.machines
-    pinned_asleep_.fetch_sub(1, acq_rel);     // pairs: sched.machines
-    asleep_.fetch_sub(1, relaxed);            // relaxed: likewise
+    m.sleeps_pinned.store(false, release);  // pairs: sched.machines
+    pinned_asleep_.fetch_sub(1, acq_rel);   // pairs: sched.machines
+    asleep_.fetch_sub(1, relaxed);          // relaxed: likewise
     take_handed(m);
     fiber* f = std::exchange(m.handed_fiber, nullptr);
     if (f == nullptr) return;  // the machines shall end
@@ -340,7 +343,8 @@ void scheduler::wait_for_pinned(machine& m) noexcept {
   }
 }
 
-// The fiber is pinned to another machine, which sleeps until then: it gets the fiber and our processor.
+// The fiber is pinned to another machine, which sleeps until then: it gets the fiber and our
+// processor.
 void scheduler::hand_to_pinned(machine& m, fiber* f) noexcept {
   if (m.is_spinning) stop_spinning(m);
   machine& owner = *f->pinned_to;

@@ -1,10 +1,10 @@
 // How many processors there are: setting up, and changing it while running.
 //
-// Shrinking   processors beyond the new number are taken out one by one: an idle one at once, a held one
-//             when its machine next chooses a fiber (it is asked to yield), a hog's or a blocking
-//             call's by sysmon. set_procs waits until the last is out of service.
-// Order       pair sched.procs, sched.processors: a processor is made and linked with release before
-//             the numbers that let others look at it.
+// Shrinking   processors beyond the new number are taken out one by one: an idle one at once, a
+//             held one when its machine next chooses a fiber (it is asked to yield), a hog's or a
+//             blocking call's by sysmon. set_procs waits until the last is out of service.
+// Order       pair sched.procs, sched.processors: a processor is made and linked with release
+//             before the numbers that let others look at it.
 #include <algorithm>
 
 #include "weft/arch/clock.hpp"
@@ -27,7 +27,8 @@ scheduler::scheduler(const scheduler_options& options)
     make_processors(options.procs);
     for (unsigned i = options.procs; i != 0; --i) {
       woken_chain nobody;
-      release_to_idle_locked(*processors_[i - 1].load(relaxed), nobody);  // relaxed: nobody else yet
+      // relaxed: nobody else yet
+      release_to_idle_locked(*processors_[i - 1].load(relaxed), nobody);
     }
     if (!is_seeded()) {
       const std::errc error = sysmon_->start();
@@ -55,9 +56,9 @@ void scheduler::make_processors(unsigned n) {
   for (unsigned i = made_.load(relaxed); i < n; ++i) {  // relaxed: only set_procs makes them
     auto p = std::make_unique<processor>(i);
     p->random.seed((i + 1) * 0x9e3779b97f4a7c15U);
-    p->status.store(processor::retired, relaxed);      // relaxed: published below
-    processors_[i].store(p.release(), release);        // pairs: sched.processors
-    made_.store(i + 1, release);                       // pairs: sched.processors
+    p->status.store(processor::retired, relaxed);  // relaxed: published below
+    processors_[i].store(p.release(), release);    // pairs: sched.processors
+    made_.store(i + 1, release);                   // pairs: sched.processors
   }
   procs_.store(n, release);  // pairs: sched.procs
 }
@@ -98,7 +99,7 @@ void scheduler::change_procs(unsigned old, unsigned n) {
         release_to_idle_locked(*processors_[i].load(acquire), nobody);  // pairs: sched.processors
       }
     }
-    std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+    full_fence();
     if (has_visible_work()) wake_one();
     return;
   }
@@ -110,10 +111,11 @@ void scheduler::change_procs(unsigned old, unsigned n) {
   drop_idle_beyond_locked(n);
   excess_ = 0;
   for (unsigned i = n; i < old; ++i) {
-    processor* p = processors_[i].load(acquire);  // pairs: sched.processors
+    processor* p = processors_[i].load(acquire);                  // pairs: sched.processors
     if (p->status.load(acquire) == processor::retired) continue;  // pairs: processor.status
     ++excess_;
-    if (machine* m = p->holder.load(acquire)) set_reason(*m, attention::yield);  // pairs: processor.status
+    // pairs: processor.status
+    if (machine* m = p->holder.load(acquire)) set_reason(*m, attention::yield);
   }
   if (excess_ == 0) {
     lock_.unlock();

@@ -1,12 +1,14 @@
 // Making fibers runnable, and whom to wake for it.
 //
-// Wake policy A fiber made ready goes into run_next. To wake another machine for it costs the waker more
+// Wake policy A fiber made ready goes into run_next. To wake another machine for it costs the waker
+// more
 //             than hundreds of switches, and mostly for nothing: the waker parks soon and runs it
 //             itself. So each fiber carries a small counter, as a branch predictor does: has it
 //             parked soon after making one other fiber ready, the last times? Predicted so, nobody
-//             is woken. If it then does not park, sysmon finds the fiber in run_next with a processor
-//             idle, wakes a machine and resets the counter: the next time that waker wakes at once.
-//             A second runnable fiber always wakes somebody.
+//             is woken. If it then does not park, sysmon finds the fiber in run_next with a
+//             processor idle, wakes a machine and resets the counter: the next time that waker
+//             wakes at once. A second runnable fiber always wakes somebody.
+#include "weft/arch/fence.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
@@ -59,7 +61,7 @@ void scheduler::ready_local(machine& m, fiber* f) noexcept {
     // relaxed: a prediction
     if (waker->parks_after_ready.load(relaxed) >= likely_parks) return;
   } else {
-    std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+    full_fence();
   }
   wake_one();
 }
@@ -70,6 +72,7 @@ void scheduler::note_parking(machine& m, fiber& f) noexcept {
   f.has_readied = false;
   // relaxed: a prediction
   const unsigned char sure = f.parks_after_ready.load(relaxed);
+  // relaxed: a prediction
   if (m.p != nullptr && sure < surely_parks && m.p->run_next.load(relaxed) != nullptr) {
     f.parks_after_ready.store(sure + 1, relaxed);  // relaxed: a prediction
   }
@@ -81,7 +84,7 @@ void scheduler::inject(fiber* f) noexcept {
     global_.push_back(f);
     global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
   }
-  std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+  full_fence();
   wake_one();
 }
 
@@ -91,7 +94,7 @@ void scheduler::inject(fiber_chain& fibers) noexcept {
     global_.append(fibers);
     global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
   }
-  std::atomic_thread_fence(seq_cst);  // pairs: sched.wake
+  full_fence();
   wake_one();
 }
 

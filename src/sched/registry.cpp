@@ -1,4 +1,7 @@
 // The list of all schedulers, and which of them a caller means.
+//
+// Order       pair registry.place: a scheduler is stored with release when it is complete, loaded with
+//             acquire without the lock.
 #include "weft/sched/registry.hpp"
 
 #include <algorithm>
@@ -31,6 +34,7 @@ void register_scheduler(scheduler& s) {
 void unregister_scheduler(scheduler& s) noexcept {
   lock_guard held(registry_lock);
   for (auto& place : schedulers) {
+    // relaxed: under the lock
     if (place.load(relaxed) == &s) place.store(nullptr, release);  // pairs: registry.place
   }
 }
@@ -40,7 +44,6 @@ void for_each_scheduler(void (*visit)(scheduler& s, void* argument), void* argum
   for_each_scheduler_unlocked(visit, argument);
 }
 
-// Order: pair registry.place: a scheduler is stored with release when it is complete.
 void for_each_scheduler_unlocked(void (*visit)(scheduler& s, void* argument),
                                  void* argument) noexcept {
   for (auto& place : schedulers) {

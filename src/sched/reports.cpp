@@ -1,10 +1,11 @@
 // Fatal reports of the scheduler: uncaught exceptions, stack overflow, limits.
+#include "weft/sched/reports.hpp"
+
 #include "weft/arch/altstack.hpp"
 #include "weft/arch/backtrace.hpp"
 #include "weft/arch/report.hpp"
 #include "weft/sched/dump.hpp"
 #include "weft/sched/registry.hpp"
-#include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
@@ -28,8 +29,9 @@ bool on_terminate(const std::exception_ptr& exception) noexcept {
   {
     report out;
     if (is_being_unwound()) {
-      out.line("fatal error: exit_fiber met a frame that lets no exception pass (a noexcept function, "
-               "or a destructor during unwinding)");
+      out.line(
+          "fatal error: exit_fiber met a frame that lets no exception pass (a noexcept function, "
+          "or a destructor during unwinding)");
     } else if (exception != nullptr) {
       describe_exception(exception, out);
     } else {
@@ -54,8 +56,11 @@ void on_overflow(const stack_place& place, void*, void* ucontext) {
     const fiber* f = this_fiber_or_null();
     if (f != nullptr && f->on == place.in) {
       print_title(*f, out);
-      out.text("its stack has ").number(place.in.size()).line(
-          " bytes; a larger one: weft::options::stack_size, or weft::fiber_options::stack_size");
+      out.text("its stack has ")
+          .number(place.in.size())
+          .line(
+              " bytes; a larger one: weft::options::stack_size, or "
+              "weft::fiber_options::stack_size");
     }
     void* pcs[max_frames];
     const std::size_t n = capture(registers_of_interrupted(ucontext), pcs, max_frames);
@@ -79,7 +84,8 @@ void report_too_many_machines(unsigned limit) noexcept {
     report out;
     out.text("fatal error: the runtime needs more than ")
         .number(limit)
-        .line(" OS threads (weft::options::max_machines): too many pinned fibers or blocking calls");
+        .line(
+            " OS threads (weft::options::max_machines): too many pinned fibers or blocking calls");
     out.line();
     dump_all(out, dump_style::plain);
   }
@@ -109,17 +115,17 @@ void report_out_of_stacks(std::size_t waiting) noexcept {
 void scheduler::schedtrace_line(std::int64_t since_start) const noexcept {
   report out;
   out.text("SCHED ").number(since_start / 1'000'000).text("ms: procs=").number(procs());
-  out.text(" idle=").number(idle_count_.load(relaxed));    // relaxed: a report
+  out.text(" idle=").number(idle_count_.load(relaxed));         // relaxed: a report
   out.text(" machines=").number(live_machines_.load(relaxed));  // relaxed: a report
-  out.text(" spinning=").number(spinning_.load(relaxed));  // relaxed: a report
-  out.text(" asleep=").number(asleep_.load(relaxed));      // relaxed: a report
-  out.text(" hogs=").number(hogs_.load(relaxed));          // relaxed: a report
-  out.text(" blocking=").number(in_blocking_.load(relaxed));  // relaxed: a report
+  out.text(" spinning=").number(spinning_.load(relaxed));       // relaxed: a report
+  out.text(" asleep=").number(asleep_.load(relaxed));           // relaxed: a report
+  out.text(" hogs=").number(hogs_.load(relaxed));               // relaxed: a report
+  out.text(" blocking=").number(in_blocking_.load(relaxed));    // relaxed: a report
   out.text(" fibers=").number(num_fibers());
   out.text(" global=").number(global_size_.load(relaxed));  // relaxed: a report
   out.text(" queues=[");
   for (unsigned i = 0; i < procs(); ++i) {
-    const processor* p = processors_[i].load(acquire);  // pairs: sched.processors
+    const processor* p = processors_[i].load(acquire);       // pairs: sched.processors
     const bool next = p->run_next.load(relaxed) != nullptr;  // relaxed: a report
     if (i != 0) out.text(" ");
     out.number(p->queue.size() + (next ? 1U : 0U));

@@ -7,8 +7,9 @@ namespace weft::inline WEFT_ABI::detail {
 
 namespace {
 
-// Every so many choices the global queue, the timers and the poller come first, so that a busy local
-// queue starves none of them. A prime, as in Go: no pattern of the program falls in step with it.
+// Every so many choices the global queue, the timers and the poller come first, so that a busy
+// local queue starves none of them. A prime, as in Go: no pattern of the program falls in step with
+// it.
 constexpr std::uint32_t fairness_period = 61;
 
 // Fibers that keep readying each other share one slice; this bounds it where nobody samples slices.
@@ -83,8 +84,9 @@ fiber* scheduler::look_around(processor& p) noexcept {
     ++p.picks;
     return f;
   }
-  return next_local(p);  // what has become due, else the usual order: the queue before run_next would
-                         // let a fiber that has yielded overtake the one it has just made
+  // what has become due, else the usual order: the queue before run_next would
+  return next_local(p);
+  // let a fiber that has yielded overtake the one it has just made
 }
 
 // A fair share of the global queue: one to run, the rest to the local queue.
@@ -211,8 +213,8 @@ bool scheduler::start_spinning(machine& m) noexcept {
   return true;
 }
 
-// Work was found. The last one to stop wakes another, so that there is always somebody looking while
-// there is work and a processor is idle.
+// Work was found. The last one to stop wakes another, so that there is always somebody looking
+// while there is work and a processor is idle.
 void scheduler::stop_spinning(machine& m) noexcept {
   m.is_spinning = false;
   if (spinning_.fetch_sub(1, seq_cst) == 1) wake_one();  // pairs: sched.wake

@@ -3,8 +3,8 @@
 // Records     live in slabs that are kept as long as the scheduler, so that reports may look at any
 //             record at any time. A processor keeps some; the rest is in the scheduler's list.
 // Order       pair sched.slabs: a slab is linked with release -> reports acquire it.
-//             pair sched.ended: a fiber's end is counted with release -> num_fibers acquires it: its
-//             creation is visible.
+//             pair sched.ended: a fiber's end is counted with release -> num_fibers acquires it:
+//             its creation is visible.
 #include <new>
 #include <utility>
 
@@ -42,14 +42,13 @@ void unmap_slab(void* memory, std::size_t bytes) noexcept {
 }  // namespace
 
 fiber_extra::fiber_extra(fiber* f) noexcept
-    : unwinding(
-          [](void* argument) noexcept { static_cast<fiber*>(argument)->home->end_current(); },
-          [](void* argument) noexcept {
-            // Swallowed by a catch (...): begun again at the next runtime entry.
-            static_cast<void>(argument);
-            set_reason(*current_machine(), attention::exit);
-          },
-          f) {}
+    : unwinding([](void* argument) noexcept { static_cast<fiber*>(argument)->home->end_current(); },
+                [](void* argument) noexcept {
+                  // Swallowed by a catch (...): begun again at the next runtime entry.
+                  static_cast<void>(argument);
+                  set_reason(*current_machine(), attention::exit);
+                },
+                f) {}
 
 void fiber_extra::reset() noexcept {
   lock_guard held(lock);
@@ -166,7 +165,7 @@ fiber* scheduler::new_record_elsewhere() {
   take_records(one, 1);
   fiber* f = one.pop_front();
   f->id.store(last_id.fetch_add(1, relaxed) + 1, relaxed);  // relaxed: only unique
-  foreign_created_.fetch_add(1, relaxed);  // relaxed: visible with the fiber
+  foreign_created_.fetch_add(1, relaxed);                   // relaxed: visible with the fiber
   return f;
 }
 
@@ -224,18 +223,18 @@ void stop_counting(const void* callable) noexcept {
   if (f != nullptr && f->callable == callable) f->home->count_ended(*f);
 }
 
-// The ends first: who is seen to have ended is then seen to have been created, so that the sum is never
-// less than what was alive in between, and 0 means that nobody was.
+// The ends first: who is seen to have ended is then seen to have been created, so that the sum is
+// never less than what was alive in between, and 0 means that nobody was.
 std::size_t scheduler::num_fibers() const noexcept {
-  std::uint64_t ended = foreign_ended_.load(acquire);   // pairs: sched.ended
-  const unsigned n = made_.load(acquire);               // pairs: sched.processors
+  std::uint64_t ended = foreign_ended_.load(acquire);  // pairs: sched.ended
+  const unsigned n = made_.load(acquire);              // pairs: sched.processors
   for (unsigned i = 0; i < n; ++i) {
     if (const processor* p = processors_[i].load(acquire)) {  // pairs: sched.processors
       ended += p->ended.load(acquire);                        // pairs: sched.ended
     }
   }
-  std::uint64_t created = foreign_created_.load(relaxed);     // relaxed: behind the acquires
-  const unsigned now = made_.load(acquire);                   // pairs: sched.processors
+  std::uint64_t created = foreign_created_.load(relaxed);  // relaxed: behind the acquires
+  const unsigned now = made_.load(acquire);                // pairs: sched.processors
   for (unsigned i = 0; i < now; ++i) {
     if (const processor* p = processors_[i].load(acquire)) {  // pairs: sched.processors
       created += p->created.load(relaxed);                    // relaxed: behind the acquires
@@ -250,7 +249,7 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   fiber* f = home.new_record();
   f->home = &home;
   // relaxed, here and below: the owner's; reports read them as they are
-  f->type.store(&type, relaxed);                               // relaxed: likewise
+  f->type.store(&type, relaxed);                                 // relaxed: likewise
   f->created_at.function.store(where.function_name(), relaxed);  // relaxed: likewise
   f->created_at.file.store(where.file_name(), relaxed);          // relaxed: likewise
   f->created_at.line.store(where.line(), relaxed);               // relaxed: likewise
@@ -262,9 +261,9 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   f->keeps_stack = 0;
   f->pinned_to = nullptr;
   f->stack_size = static_cast<std::uint32_t>(attributes.stack_size);
-  f->parks_after_ready.store(2, relaxed);         // relaxed: a prediction
-  f->since.store(home.coarse_now(), relaxed);     // relaxed: for reports
-  f->reason.store(wait_reason::none, relaxed);    // relaxed: for reports
+  f->parks_after_ready.store(2, relaxed);       // relaxed: a prediction
+  f->since.store(home.coarse_now(), relaxed);   // relaxed: for reports
+  f->reason.store(wait_reason::none, relaxed);  // relaxed: for reports
   f->is_counted = true;
   if (f->is_service) home.count_ended(*f);
   try {
@@ -325,8 +324,8 @@ void scheduler::put_stack(machine& m, fiber* f) noexcept {
   p->stacks[p->stack_count++] = s;
 }
 
-// No stack is to be had: the fiber waits for one that another fiber leaves. If none is left that could
-// leave one, nothing will ever run it.
+// No stack is to be had: the fiber waits for one that another fiber leaves. If none is left that
+// could leave one, nothing will ever run it.
 void scheduler::refuse_stack(fiber* f) noexcept {
   std::size_t waiting = 0;
   {
@@ -368,7 +367,8 @@ std::size_t scheduler::stacks_in_use() const noexcept {
     if (const stack_pool* pool = place.load(acquire)) n += pool->in_use();  // pairs: sched.pools
   }
   for (unsigned i = 0; i < made_.load(acquire); ++i) {  // pairs: sched.processors
-    if (const processor* p = processors_[i].load(acquire)) n -= p->stack_count;  // pairs: sched.processors
+    // pairs: sched.processors
+    if (const processor* p = processors_[i].load(acquire)) n -= p->stack_count;
   }
   return n;
 }

@@ -55,8 +55,8 @@ void scheduler::run_current(machine& m) {
   }
 }
 
-// From a fiber to the next one, or to the loop. Inside the bracket, and it stays so: the arriving side
-// leaves it.
+// From a fiber to the next one, or to the loop. Inside the bracket, and it stays so: the arriving
+// side leaves it.
 void scheduler::switch_away(machine& m, fiber& from, bool ends) {
   fiber* next = pick_direct(m);
   m.set_current(next);
@@ -95,8 +95,8 @@ void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::c
   enter(m);
   note_parking(m, f);
   f.wait = wait;
-  f.reason.store(reason, relaxed);          // relaxed: for reports
-  f.since.store(coarse_now(), relaxed);     // relaxed: for reports
+  f.reason.store(reason, relaxed);       // relaxed: for reports
+  f.since.store(coarse_now(), relaxed);  // relaxed: for reports
   f.set_state(fiber_state::parked);
   m.commit = commit;
   m.commit_argument = argument;
@@ -184,8 +184,8 @@ void destroy_locals(fiber* f) noexcept {
   }
 }
 
-// What belongs to a fiber and is destroyed by itself; the destructors may park. The callable goes after
-// the locals: its end is what joiners wait for. What its captures made anew goes last.
+// What belongs to a fiber and is destroyed by itself; the destructors may park. The callable goes
+// after the locals: its end is what joiners wait for. What its captures made anew goes last.
 void destroy_contents(fiber* f) noexcept {
   destroy_locals(f);
   if (f->callable != nullptr) type_of(*f).destroy(f->callable);
@@ -194,8 +194,8 @@ void destroy_contents(fiber* f) noexcept {
 
 }  // namespace
 
-// The fiber has returned. Gives the next one that has no stack yet, which runs on this one; or does not
-// return.
+// The fiber has returned. Gives the next one that has no stack yet, which runs on this one; or does
+// not return.
 fiber* scheduler::end_and_continue(fiber* f) noexcept {
   destroy_contents(f);
   machine& m = *current_machine();

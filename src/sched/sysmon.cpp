@@ -16,8 +16,8 @@ constexpr std::int64_t us = 1'000;
 constexpr std::int64_t ms = 1'000'000;
 
 constexpr std::int64_t tick = 1 * ms;
-constexpr std::int64_t shortest_tick = 20 * us;   // while blocking(f) holds up work; doubles
-constexpr std::int64_t timer_grain = 100 * us;    // due timers of busy processors
+constexpr std::int64_t shortest_tick = 20 * us;  // while blocking(f) holds up work; doubles
+constexpr std::int64_t timer_grain = 100 * us;   // due timers of busy processors
 constexpr std::int64_t long_slice = 10 * ms;
 constexpr std::int64_t short_slice = 500 * us;
 constexpr int idle_looks_before_sleep = 10;
@@ -55,7 +55,8 @@ void sysmon::run() noexcept {
     blocking_waits_ = false;
     const unsigned n = s_.made_.load(acquire);  // pairs: sched.processors
     for (unsigned i = 0; i < n; ++i) {
-      if (processor* p = s_.processors_[i].load(acquire)) look_at(*p, now);  // pairs: sched.processors
+      // pairs: sched.processors
+      if (processor* p = s_.processors_[i].load(acquire)) look_at(*p, now);
     }
     if (s_.idle_count_.load(acquire) == s_.procs()) {  // pairs: sched.idle
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
@@ -148,8 +149,8 @@ void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
   const bool excess = p.id >= s_.procs();
   const bool somebody_waits = p.has_work() || others_wait();
   // The wake policy kept quiet about what waits in run_next, and its waker runs on.
-  if (p.run_next.load(relaxed) != nullptr &&          // relaxed: a hint
-      s_.idle_count_.load(relaxed) != 0) {            // relaxed: a hint
+  if (p.run_next.load(relaxed) != nullptr &&                              // relaxed: a hint
+      s_.idle_count_.load(relaxed) != 0) {                                // relaxed: a hint
     if (fiber* f = m->current()) f->parks_after_ready.store(0, relaxed);  // relaxed: a prediction
     s_.wake_one();
   }

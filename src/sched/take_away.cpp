@@ -25,9 +25,10 @@ std::uint32_t ask_for_processor(machine& m) noexcept {
   if ((word & attention::state_mask) != attention::none) return 0;
   std::uint32_t number = ((word >> attention::number_shift) + 1) & 0xffffff;
   if (number == 0) number = 1;
-  const std::uint32_t request = number << attention::number_shift |
-                                (word & attention::reasons) | attention::requested;
-  return m.attention.compare_exchange(word, request, acq_rel) ? number : 0;  // pairs: attention.word
+  const std::uint32_t request =
+      number << attention::number_shift | (word & attention::reasons) | attention::requested;
+  // pairs: attention.word
+  return m.attention.compare_exchange(word, request, acq_rel) ? number : 0;
 }
 
 bool is_unanswered(const machine& m, std::uint32_t number) noexcept {
@@ -40,7 +41,8 @@ bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept {
   heavy_fence();
   const bool outside = m.in_runtime.load(acquire) == 0;  // pairs: in_runtime.leave
   const bool holds =
-      p.status.load(acquire) == processor::word(processor::running, m.id);  // pairs: processor.status
+      // pairs: processor.status
+      p.status.load(acquire) == processor::word(processor::running, m.id);
   std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
   for (;;) {
     if ((word & attention::state_mask) != attention::requested ||
@@ -58,8 +60,8 @@ void set_reason(machine& m, std::uint32_t reason) noexcept {
 }
 
 std::uint32_t take_reasons(machine& m) noexcept {
-  return m.attention.fetch_and(~std::uint32_t{attention::reasons}, acq_rel) &  // pairs: attention.word
-         attention::reasons;
+  // pairs: attention.word
+  return m.attention.fetch_and(~std::uint32_t{attention::reasons}, acq_rel) & attention::reasons;
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

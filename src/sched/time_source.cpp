@@ -1,4 +1,5 @@
-// The seams of time and of choice: what time it is for the caller, and which of several things happens.
+// The seams of time and of choice: what time it is for the caller, and which of several things
+// happens.
 #include <limits>
 
 #include "weft/arch/clock.hpp"
@@ -35,8 +36,8 @@ void arm(timer_node& node, std::int64_t due) {
   scheduler& s = *m->home;
   const std::uint32_t outer = enter(*m);
   // Without a processor any heap will do.
-  processor* p = m->p != nullptr ? m->p
-                                 : s.processors_[0].load(acquire);  // pairs: sched.processors
+  processor* p =
+      m->p != nullptr ? m->p : s.processors_[0].load(acquire);  // pairs: sched.processors
   bool is_first = false;
   try {
     is_first = p->timers.insert(node, due);

@@ -20,7 +20,8 @@ namespace {
 
 // The fiber is to be unwound: now, unless it stands in a destructor that parks.
 bool has_to_unwind(const fiber& f) noexcept {
-  return f.exits && f.keeps_stack == 0 && (f.extra() == nullptr || !f.extra()->unwinding.is_active());
+  return f.exits && f.keeps_stack == 0 &&
+         (f.extra() == nullptr || !f.extra()->unwinding.is_active());
 }
 
 [[noreturn]] void unwind_now(fiber& f) {
@@ -115,8 +116,8 @@ void wait_state::wake() noexcept {
   }
 }
 
-// The park commit of all waits. It may find a shared wait fired while its owner was arming; then nobody
-// else readies the fiber.
+// The park commit of all waits. It may find a shared wait fired while its owner was arming; then
+// nobody else readies the fiber.
 struct wait_commit {
   wait_state* wait;
   wait_state::commit release_locks;

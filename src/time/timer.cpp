@@ -63,8 +63,7 @@ std::int64_t chan_timer::on_timer(timer_node& node, std::int64_t now) noexcept {
 void chan_timer::send(std::int64_t due) noexcept {
   chan_section section(ticks_);
   // False: a tick is waiting already, and this one is dropped.
-  static_cast<void>(
-      ticks_.try_send_locked(clock::time_point(clock::duration(due)), section.woken));
+  static_cast<void>(ticks_.try_send_locked(clock::time_point(clock::duration(due)), section.woken));
 }
 
 bool chan_timer::take_back() noexcept {

@@ -1,12 +1,14 @@
 // The asymmetric fence: free for whoever passes often, dear for whoever asks seldom.
 //
-// Why unsafe  a store followed by a load of another word may be seen in the other order. The fast side
-//             puts light_fence() between them, the slow side heavy_fence() between its own store and
-//             load: of the two, at least one sees the other's store.
-// Model       light is a compiler fence where the kernel offers membarrier(PRIVATE_EXPEDITED), which
-//             makes every running thread of the process pass a full fence; else both are full
+// Why unsafe  a store followed by a load of another word may be seen in the other order. The fast
+//             side puts light_fence() between them, the slow side heavy_fence() between its own
+//             store and load: of the two, at least one sees the other's store.
+// Model       light is a compiler fence where the kernel offers membarrier(PRIVATE_EXPEDITED),
+//             which makes every running thread of the process pass a full fence; else both are full
 //             fences (seccomp filters, emulators, other systems): one predicted branch.
 // Order       pair fence.asymmetric: heavy_fence() stands against every light_fence().
+//             pair fence.full: full_fence() stands against another full_fence(), or a seq_cst
+//             exchange.
 // Seen by     stress test "fence: one of the two sides sees the other", in both modes.
 #pragma once
 
@@ -26,6 +28,11 @@ WEFT_ALWAYS_INLINE void light_fence() noexcept {
 }
 
 void heavy_fence() noexcept;
+
+// Between a store and a load that may not be seen in the other order, on both sides alike.
+inline void full_fence() noexcept {
+  std::atomic_thread_fence(seq_cst);  // pairs: fence.full
+}
 
 // Registers the process for membarrier; idempotent, from any thread.
 void prepare_fences() noexcept;

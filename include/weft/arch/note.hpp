@@ -1,7 +1,7 @@
 // A one-shot sleep for an OS thread: one waits, another wakes it; a futex word.
 //
-// Why unsafe  the waker may touch the word after the waiter has gone on and its memory was reused: the
-//             system call then wakes nobody, which is harmless; nothing is written.
+// Why unsafe  the waker may touch the word after the waiter has gone on and its memory was reused:
+//             the system call then wakes nobody, which is harmless; nothing is written.
 // Order       pair note.word: wake releases -> wait acquires.
 // Rejected    a condition variable: two system calls more and a mutex that must outlive both sides.
 #pragma once

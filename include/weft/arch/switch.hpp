@@ -1,15 +1,16 @@
 // The context switch: leaves one execution and enters another, with all that belongs to it.
 //
-// Why unsafe  after a switch the same lines of code may run on another OS thread. What belongs to the
-//             execution travels with it: stack and callee-saved registers with the floating-point
-//             control words (Boost.Context), errno, and the C++ runtime's record of exceptions being
-//             handled. The addresses of the last two are per thread and may not be computed in code
-//             that switches: compilers keep them across. They are taken once for each machine.
-// Caller      a context is entered by one thread at a time, and only after the departed side has been
-//             saved: whoever arrives calls arrived() first, before anything that could let another
-//             thread enter the departed context.
-// Sanitizers  found through weak symbols, so that the ordinary library serves a program that is built
-//             with one. AddressSanitizer is told the bounds of the stack that is entered, and
+// Why unsafe  after a switch the same lines of code may run on another OS thread. What belongs to
+//             the execution travels with it: stack and callee-saved registers with the
+//             floating-point control words (Boost.Context), errno, and the C++ runtime's record of
+//             exceptions being handled. The addresses of the last two are per thread and may not be
+//             computed in code that switches: compilers keep them across. They are taken once for
+//             each machine.
+// Caller      a context is entered by one thread at a time, and only after the departed side has
+//             been saved: whoever arrives calls arrived() first, before anything that could let
+//             another thread enter the departed context.
+// Sanitizers  found through weak symbols, so that the ordinary library serves a program that is
+//             built with one. AddressSanitizer is told the bounds of the stack that is entered, and
 //             ThreadSanitizer of the fiber.
 // Seen by     tests "switch: ..." and the exception tests of the scheduler.
 #pragma once
@@ -61,8 +62,8 @@ struct execution {
   int error_number = 0;
   const void* stack_limit = nullptr;
   std::size_t stack_size = 0;
-  void* fake_stack = nullptr;   // AddressSanitizer's
-  void* tsan_fiber = nullptr;   // ThreadSanitizer's
+  void* fake_stack = nullptr;  // AddressSanitizer's
+  void* tsan_fiber = nullptr;  // ThreadSanitizer's
 };
 
 // For a machine's own thread: finds the bounds of its stack and its sanitizer's handle.

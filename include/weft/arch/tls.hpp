@@ -1,9 +1,9 @@
 // The only thread-local of the library: the machine of the calling OS thread.
 //
-// Why unsafe  compilers compute a thread-local's address once and reuse it after a call that switches
-//             to another fiber, which may come back on another thread. So the address is never
-//             visible to them: the accessor is inline assembly with the initial-exec model on x86-64
-//             and aarch64, elsewhere a function that is not inlined.
+// Why unsafe  compilers compute a thread-local's address once and reuse it after a call that
+//             switches to another fiber, which may come back on another thread. So the address is
+//             never visible to them: the accessor is inline assembly with the initial-exec model on
+//             x86-64 and aarch64, elsewhere a function that is not inlined.
 // Caller      fetches again after anything that may park; never keeps the result across it.
 // Seen by     test "tls: the machine is right after a migration", with -fPIC and with -O2.
 #pragma once

@@ -1,4 +1,5 @@
-// The typed part of a channel: the ring of T and the moves into it, out of it and from task to task.
+// The typed part of a channel: the ring of T and the moves into it, out of it and from task to
+// task.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/arch/slot.hpp"
 #include "weft/chan/core.hpp"
 #include "weft/chan/section.hpp"
 
@@ -19,7 +21,8 @@ class channel final : public chan_core {
  public:
   using core = chan_core;
 
-  // The channel and its buffer are one block, with `trailer` bytes behind them for whoever makes it.
+  // The channel and its buffer are one block, with `trailer` bytes behind them for whoever makes
+  // it.
   static channel* make(std::size_t capacity, bool hides_buffer = false, std::size_t trailer = 0) {
     constexpr std::size_t limit = std::numeric_limits<std::ptrdiff_t>::max();
     if (capacity > (limit - buffer_offset) / sizeof(T)) throw_capacity_out_of_range();
@@ -84,8 +87,8 @@ class channel final : public chan_core {
   }
 
   T* buffer() noexcept {
-    return static_cast<T*>(static_cast<void*>(static_cast<std::byte*>(static_cast<void*>(this)) +
-                                              buffer_offset));
+    return static_cast<T*>(
+        static_cast<void*>(static_cast<std::byte*>(static_cast<void*>(this)) + buffer_offset));
   }
   [[nodiscard]] std::size_t next(std::size_t at) const noexcept {
     return at + 1 == capacity_ ? 0 : at + 1;
@@ -142,8 +145,8 @@ class channel final : public chan_core {
     }
   }
 
-  static constexpr std::size_t alignment =
-      alignof(T) > alignof(chan_core) ? alignof(T) : alignof(chan_core);
+  static constexpr std::size_t alignment = alignof(T) > alignof(chan_core) ? alignof(T)
+                                                                           : alignof(chan_core);
   // The aligned forms are much slower: glibc's have no thread cache.
   static constexpr bool is_over_aligned = alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
@@ -212,7 +215,7 @@ void send_blocking(channel<T>& ch, U& value) {
     if (ch.try_send_locked(static_cast<passed_as>(value), section.woken)) return;
     section.disown();
     // A copied value is only read through its slot.
-    void* slot = const_cast<T*>(std::addressof(value));
+    void* slot = slot_of_read_only(std::addressof(value));
     switch (ch.park_sender(slot, copies)) {
       case chan_core::outcome::passed:
         return;

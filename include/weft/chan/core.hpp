@@ -1,9 +1,10 @@
 // The untyped core of a channel: a lock, two wait lists and the counters of a ring.
 //
-// Model       As in Go's chan.go: a value goes straight to the longest waiting receiver, else into the
-//             buffer, else its sender waits. The typed part (chan/channel.hpp) knows how to move a
-//             value; everything that does not is here and in src/chan.
-//             A receiver's waiter has its std::optional<T> as slot, a sender's the T to move or copy from.
+// Model       As in Go's chan.go: a value goes straight to the longest waiting receiver, else into
+//             the buffer, else its sender waits. The typed part (chan/channel.hpp) knows how to
+//             move a value; everything that does not is here and in src/chan.
+//             A receiver's waiter has its std::optional<T> as slot, a sender's the T to move or
+//             copy from.
 // Invariants  I1 receivers and senders never wait at the same time, stale places apart
 //                                                               (test "chan I1")
 //             I2 receivers wait only while the buffer is empty, senders only while it is full
@@ -12,14 +13,15 @@
 // Locks       rank chan. Held over the move of a value, which may not call the runtime; released by
 //             a guard when a move throws. Several channels (select) are locked in order of their
 //             creation numbers, which are given when a channel first takes part in such a select.
-// Throwing    a move that throws leaves the value where it was. A waiter that was claimed for it goes
-//             back to the front of its list; one that can't (a select's claim is final) is woken
-//             with `retry` and begins again.
+// Throwing    a move that throws leaves the value where it was. A waiter that was claimed for it
+//             goes back to the front of its list; one that can't (a select's claim is final) is
+//             woken with `retry` and begins again.
 // Order       pair chan.count: count and closed are stored under the lock with release and read
-//             without it, with acquire, by size() and by the quick refusal of try_recv: it reads the
-//             count first and `closed` second; as `closed` only ever becomes true, the channel was
-//             empty and open at the moment of the first read.
-//             pair chan.refs: dropping a handle releases -> the last one acquires before it destroys.
+//             without it, with acquire, by size() and by the quick refusal of try_recv: it reads
+//             the count first and `closed` second; as `closed` only ever becomes true, the channel
+//             was empty and open at the moment of the first read.
+//             pair chan.refs: dropping a handle releases -> the last one acquires before it
+//             destroys.
 #pragma once
 
 #include <cstddef>
@@ -70,8 +72,8 @@ class chan_core {
   [[nodiscard]] bool is_closed() const noexcept {
     return closed_.load(acquire);  // pairs: chan.count
   }
-  // True: at one instant during the call the channel was open and had nothing to receive. False says
-  // nothing. Only for buffered channels: an unbuffered one may have senders.
+  // True: at one instant during the call the channel was open and had nothing to receive. False
+  // says nothing. Only for buffered channels: an unbuffered one may have senders.
   [[nodiscard]] bool was_empty_and_open() const noexcept {
     return capacity_ != 0 && count_.load(acquire) == 0 &&  // pairs: chan.count
            !closed_.load(acquire);                         // pairs: chan.count
@@ -121,7 +123,8 @@ class chan_core {
 
   void set_count(std::size_t n) noexcept { count_.store(n, release); }  // pairs: chan.count
 
-  // A claimed waiter whose value could not be moved: see "Throwing". `waiters` is the list it was in.
+  // A claimed waiter whose value could not be moved: see "Throwing". `waiters` is the list it was
+  // in.
   static void give_back(wait_list& waiters, waiter* w, waiter*& woken) noexcept;
 
   spinlock lock_;

@@ -11,7 +11,7 @@
 
 #include "weft/arch/atomic.hpp"
 #include "weft/context/node.hpp"
-#include "weft/time/shared_function.hpp"
+#include "weft/sched/shared_function.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 

@@ -1,9 +1,8 @@
-// The nodes that context handles refer to: what can be cancelled, what carries a value, what shields
-// from cancellation.
+// The nodes that context handles refer to: cancellable ones, carriers of values, shields.
 //
-// Model       a handle counts a node, a node counts its parent; background is the null pointer. Each
-//             node knows the nearest one at or above it that can be cancelled, and the nearest that
-//             carries a value, so that neither look-up walks through the other kind.
+// Model       a handle counts a node, a node counts its parent; background is the null pointer.
+//             Each node knows the nearest one at or above it that can be cancelled, and the nearest
+//             that carries a value, so that neither look-up walks through the other kind.
 //
 //             A cancel_node stands in the list of children of the cancel_node above it, which does
 //             not count it: it leaves the list when it is cancelled or dies. Callbacks of
@@ -14,15 +13,16 @@
 //             Every node is touched once and no stack grows with the depth. The walk never
 //             switches fibers and runs no user code; that, callbacks and stop tokens, comes at its
 //             end.
-// Invariants  I1 a node is in its parent's list until it is fired or dies, if the parent is not fired
-//                                                                      (test "context I1")
+// Invariants  I1 a node is in its parent's list until it and all below it are fired, or it dies, or
+//                a walk has popped it                                    (test "context I1")
 //             I2 whoever sees an error sees `done` closed, and the other way round
 //                                                                      (test "context I2")
 //             I3 when cancel() returns, every descendant is fired, also if another call does it
 //                                                                      (test "context I3")
 // Completion  `subtree_` is held by the walk from the firing of a node that has children until the
-//             last of them is fired. A second cancel(), or a walk from above that meets a node fired
-//             already, takes it and releases it: so it waits, and only ever for walks further down.
+//             last of them is fired. A second cancel(), or a walk from above that meets a node
+//             fired already, takes it and releases it: so it waits, and only ever for walks further
+//             down.
 // Deadline    the timer fires under a heap's lock, where no timer may be disarmed. A node without
 //             children is cancelled there and then; else a fiber is started to walk the tree. The
 //             timer is armed before the node is linked to its parent: whoever comes second of
@@ -76,8 +76,8 @@ struct context_node {
   [[nodiscard]] bool try_add_ref() noexcept;
 
   atomic<std::uint32_t> refs{1};
-  context_node* const parent;        // counted
-  cancel_node* source = nullptr;     // constant once made, as the next
+  context_node* const parent;     // counted
+  cancel_node* source = nullptr;  // constant once made, as the next
   value_node* values = nullptr;
   const destroy_function destroy;
 
@@ -154,9 +154,9 @@ class cancel_node : public context_node, public cancel_source, public cancel_chi
 
   atomic<bool> settled_{false};
   spinlock subtree_;
-  errc code_ = errc::canceled;             // guarded by lock_; constant once settled, as cause_
-  std::exception_ptr cause_;               // null: the plain error
-  list<cancel_child> children_;            // guarded by lock_
+  errc code_ = errc::canceled;   // guarded by lock_; constant once settled, as cause_
+  std::exception_ptr cause_;     // null: the plain error
+  list<cancel_child> children_;  // guarded by lock_
   atomic<channel<std::monostate>*> done_{nullptr};
   std::unique_ptr<std::stop_source> stop_;  // guarded by lock_; does not change once made
 };

@@ -1,8 +1,8 @@
 // What a spawned fiber and the handle that joins it share.
 //
 // Model       counted by both sides. The fiber's side completes it when its callable has been
-//             destroyed: with a value, an exception, or neither (it left by exit_fiber). Joiners wait
-//             in a list under the lock.
+//             destroyed: with a value, an exception, or neither (it left by exit_fiber). Joiners
+//             wait in a list under the lock.
 // Order       pair join.refs: dropping releases -> the last one acquires before it deletes.
 //             The value is visible to joiners by the lock.
 #pragma once
@@ -35,8 +35,11 @@ class join_core {
 
   void fail(std::exception_ptr error) noexcept { error_ = std::move(error); }
   void succeed() noexcept { has_value_ = true; }
-  // Wakes the joiners; the fiber's side touches nothing of it afterwards but its reference.
+  // Wakes the joiners; the fiber's side touches nothing of it afterwards but its reference. Where
+  // nobody will join, an exception ends the process.
   void complete() noexcept;
+  // Nobody will join.
+  void detach() noexcept;
 
   // Blocks until completed, or until `source` (may be null) fires: false.
   [[nodiscard]] bool wait(cancel_source* source);
@@ -55,6 +58,7 @@ class join_core {
  private:
   mutable spinlock lock_;
   bool is_complete_ = false;  // guarded by lock_
+  bool is_detached_ = false;  // guarded by lock_
   bool has_value_ = false;
   wait_list joiners_;  // guarded by lock_
   std::exception_ptr error_;

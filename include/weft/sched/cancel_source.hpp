@@ -5,8 +5,8 @@
 // Invariants  I1 a wait that watches is either in the list or has been claimed, or `fired` was seen
 //                                                               (test "cancel_source I1")
 // Locks       rank cancel: taken under a timer heap's lock at most; what is taken under it are the
-//             locks of a channel that it closes (a context's `done`) and those of ready(). The claim
-//             of a wait needs no other lock.
+//             locks of a channel that it closes (a context's `done`) and those of ready(). The
+//             claim of a wait needs no other lock.
 // Order       pair cancel_source.fired: the store under the lock releases -> is_fired() acquires:
 //             what the canceller wrote, the error code first, is visible.
 #pragma once

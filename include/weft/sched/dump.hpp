@@ -1,8 +1,8 @@
 // The dump walk: what each fiber is, does and waits for, as text.
 //
-// Safety      reads the records of all schedulers without stopping anybody: each line is true at some
-//             moment, different lines perhaps at different ones. Stacks are only walked where the
-//             caller knows that nothing runs. Nothing is allocated and no lock is waited for.
+// Safety      reads the records of all schedulers without stopping anybody: each line is true at
+//             some moment, different lines perhaps at different ones. Stacks are only walked where
+//             the caller knows that nothing runs. Nothing is allocated and no lock is waited for.
 #pragma once
 
 #include <cstdint>

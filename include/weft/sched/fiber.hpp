@@ -1,16 +1,16 @@
 // The fiber: a record of some 300 bytes, which gets a stack when it first runs.
 //
-// Model       The record holds what the scheduler needs and the callable; records live in slabs that
-//             are never given back while their scheduler lives, so that a stale pointer to one still
-//             points to a record. A record is reused with a new id.
+// Model       The record holds what the scheduler needs and the callable; records live in slabs
+//             that are never given back while their scheduler lives, so that a stale pointer to one
+//             still points to a record. A record is reused with a new id.
 // States      who owns the stack and the plain fields of a fiber in each state:
 //               free      its free list
 //               fresh     the one that creates it (create_fiber .. submit)
 //               runnable  whoever takes it out of a run queue; without a stack if it has not run
 //               running   itself, on one machine
 //               parked    nobody, until its wait is claimed: then the claimer, until ready()
-//             `state` is for reports only; what moves a fiber on is the queue it is in and its wait's
-//             claim.
+//             `state` is for reports only; what moves a fiber on is the queue it is in and its
+//             wait's claim.
 // Invariants  I1 a fiber is in at most one queue; it is enqueued by whoever owns it
 //                                                               (stress test "fiber I1")
 // Order       pair fiber.extra: published with release by the owner -> reports acquire it.
@@ -39,7 +39,8 @@ class scheduler;
 
 enum class fiber_state : unsigned char { free, fresh, runnable, running, parked };
 
-// What few fibers have: made when first needed, and kept with the record, as reports may look at it.
+// What few fibers have: made when first needed, and kept with the record, as reports may look at
+// it.
 struct fiber_extra {
   explicit fiber_extra(fiber* f) noexcept;
 
@@ -64,8 +65,8 @@ class fiber {
   static constexpr std::size_t inline_size = 128;
 
   execution self;
-  stack on;                   // empty: not bound yet
-  fiber* next = nullptr;      // in a chain of fibers
+  stack on;               // empty: not bound yet
+  fiber* next = nullptr;  // in a chain of fibers
   scheduler* home = nullptr;
   wait_state* wait = nullptr;  // while parked
   machine* pinned_to = nullptr;
@@ -76,12 +77,13 @@ class fiber {
   atomic<std::int64_t> since{0};  // when it came into its state, coarsely
   atomic<fiber_state> state{fiber_state::free};
   atomic<wait_reason> reason{wait_reason::none};
-  // How often in a row it has parked soon after making another runnable: see wake policy, ready.cpp.
+  // How often in a row it has parked soon after making another runnable: see wake policy,
+  // ready.cpp.
   atomic<unsigned char> parks_after_ready{2};
-  bool has_readied = false;    // since it last parked
+  bool has_readied = false;  // since it last parked
   bool is_service = false;
-  bool is_counted = false;     // in num_fibers
-  bool exits = false;          // exit_fiber was called, or the run is being unwound
+  bool is_counted = false;  // in num_fibers
+  bool exits = false;       // exit_fiber was called, or the run is being unwound
   atomic<bool> never_ran{true};
   atomic<unsigned char> pin_depth{0};
   bool meets_deadlock = false;    // its wait ends with deadlock_error

@@ -2,8 +2,8 @@
 //
 // Model       Its own stack runs the scheduling loop (sched/schedule.hpp). It enters a fiber by a
 //             switch; fibers switch to one another directly, or back to the loop. What must happen
-//             after a switch, on the far side, is the departure: the park commit, and what becomes of
-//             the departed fiber.
+//             after a switch, on the far side, is the departure: the park commit, and what becomes
+//             of the departed fiber.
 // Owner       the thread itself, but for: attention (take_away.hpp), `note` and `handed` (whoever
 //             wakes it, which must have taken it off the idle list or be the scheduler of its
 //             pinned fiber).
@@ -42,15 +42,15 @@ struct machine : machine_words {
   bool on_system_stack = false;
 
   bool is_spinning = false;
-  bool is_hog = false;        // runs a fiber without a processor; counted in scheduler::hogs
-  fiber* pinned = nullptr;    // runs this fiber only
+  bool is_hog = false;      // runs a fiber without a processor; counted in scheduler::hogs
+  fiber* pinned = nullptr;  // runs this fiber only
 
   // Waking up.
   note wake;
   processor* handed = nullptr;    // to be taken on waking
   fiber* handed_fiber = nullptr;  // its pinned fiber, to be run on waking
   bool handed_spinning = false;
-  machine* next_idle = nullptr;  // scheduler lock
+  machine* next_idle = nullptr;     // scheduler lock
   machine* next_machine = nullptr;  // list of all; never changes once visible
   atomic<bool> sleeps_pinned{false};
   atomic<bool> has_ended{false};

@@ -15,8 +15,8 @@ namespace weft::inline WEFT_ABI::detail {
 class fiber;
 class scheduler;
 
-// The runtime side of a yield request, a lost processor or a pending exit; may switch, and may leave
-// by forced unwinding.
+// The runtime side of a yield request, a lost processor or a pending exit; may switch, and may
+// leave by forced unwinding.
 void safepoint_slow();
 
 // At the start of every operation that may park, before any lock is taken: one load and one
@@ -36,8 +36,8 @@ WEFT_ALWAYS_INLINE void safepoint() {
 // The calling fiber; null on a plain thread.
 [[nodiscard]] fiber* this_fiber_or_null() noexcept;
 
-// If `callable` is what the calling fiber runs: num_fibers does not count the fiber any more. All that is
-// left for it is to wake its joiners, who shall find that it has ended.
+// If `callable` is what the calling fiber runs: num_fibers does not count the fiber any more. All
+// that is left for it is to wake its joiners, who shall find that it has ended.
 void stop_counting(const void* callable) noexcept;
 
 // Makes a parked fiber runnable; its wait must have been claimed by the caller. From any thread.

@@ -10,8 +10,8 @@
 //
 // Owner       everything but status, run_next, the run queue and the timers belongs to the machine
 //             that holds it, inside its bracket (sched/take_away.hpp).
-// run_next    the fiber made ready last, run before the queue, within the time slice of the one that
-//             readied it. Thieves take it only when it has been waiting (scheduler::steal).
+// run_next    the fiber made ready last, run before the queue, within the time slice of the one
+//             that readied it. Thieves take it only when it has been waiting (scheduler::steal).
 // Order       pair processor.status: whoever gives the processor away releases -> whoever takes it
 //             acquires: the queues and caches are visible.
 //             pair processor.run_next: the owner releases -> a thief acquires the fiber.

@@ -14,6 +14,7 @@ void unregister_scheduler(scheduler& s) noexcept;
 void for_each_scheduler(void (*visit)(scheduler& s, void* argument), void* argument);
 
 // Without the lock: for fatal reports, when whoever holds it may never go on.
-void for_each_scheduler_unlocked(void (*visit)(scheduler& s, void* argument), void* argument) noexcept;
+void for_each_scheduler_unlocked(void (*visit)(scheduler& s, void* argument),
+                                 void* argument) noexcept;
 
 }  // namespace weft::inline WEFT_ABI::detail

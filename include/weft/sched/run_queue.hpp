@@ -1,18 +1,19 @@
 // Local run queue of one processor: one producer, many thieves.
 //
-// Model       a ring of `capacity` slots and two counters that only grow; head moves by claim, tail by
-//             publish. As Go's runq (runtime/proc.go).
+// Model       a ring of `capacity` slots and two counters that only grow; head moves by claim, tail
+//             by publish. As Go's runq (runtime/proc.go).
 // Invariants  I1 tail - head <= capacity                     (test "run_queue I1")
 //             I2 each fiber pushed is taken exactly once     (stress test "run_queue I2")
-// Owner       push, pop and push_half's caller: the machine that holds the processor. steal: anybody.
+// Owner       push, pop and push_half's caller: the machine that holds the processor. steal:
+//             anybody.
 // Locks       none; may be called while holding any.
-// Order       pair run_queue.publish: push releases the tail -> pop by a thief acquires it: the slot
-//             and the fiber behind it are visible.
-//             pair run_queue.claim: a claim releases the head -> push acquires it: the slot has been
-//             read and may be used again.
-// Worst case  a thief copies slots that the owner pops at the same time: its claim of the head fails,
-//             and what it copied is dropped. The owner can't overwrite a slot that a thief has yet to
-//             claim, as the head has not moved.
+// Order       pair run_queue.publish: push releases the tail -> pop by a thief acquires it: the
+//             slot and the fiber behind it are visible.
+//             pair run_queue.claim: a claim releases the head -> push acquires it: the slot has
+//             been read and may be used again.
+// Worst case  a thief copies slots that the owner pops at the same time: its claim of the head
+//             fails, and what it copied is dropped. The owner can't overwrite a slot that a thief
+//             has yet to claim, as the head has not moved.
 // Rejected    one shared queue: contention. A LIFO deque: starves what is old.
 #pragma once
 
@@ -50,7 +51,8 @@ class run_queue {
     }
   }
 
-  // Anybody. Claims the older half (of one: that one), at most `limit`, into `out`; returns how many.
+  // Anybody. Claims the older half (of one: that one), at most `limit`, into `out`; returns how
+  // many.
   std::uint32_t steal(T** out, std::uint32_t limit) noexcept {
     for (;;) {
       std::uint32_t head = head_.load(acquire);        // pairs: run_queue.claim

@@ -1,13 +1,13 @@
 // The scheduler: one runtime's processors, machines, global queue and idle lists.
 //
-// Model       G, M and P as in Go's runtime/proc.go: fibers, machines, processors. A machine needs a
-//             processor to run fibers. Work is looked for in the order that find_runnable reads
+// Model       G, M and P as in Go's runtime/proc.go: fibers, machines, processors. A machine needs
+//             a processor to run fibers. Work is looked for in the order that find_runnable reads
 //             (sched/schedule.cpp): the processor's own queue, the global queue, due timers, the
 //             poller, other processors' queues.
-// Waking      Who makes work visible then checks, behind a full fence, whether a processor is idle and
-//             nobody is looking for work (spinning), and only then wakes one machine. Who stops
-//             looking gives up its processor and its spinning mark first and looks at every queue once
-//             more, behind a full fence. One of the two sees the other's store:
+// Waking      Who makes work visible then checks, behind a full fence, whether a processor is idle
+//             and nobody is looking for work (spinning), and only then wakes one machine. Who stops
+//             looking gives up its processor and its spinning mark first and looks at every queue
+//             once more, behind a full fence. One of the two sees the other's store:
 //
 //               submitter                            machine going idle
 //               push the fiber                       processor to the idle list, spinning - 1
@@ -18,22 +18,28 @@
 //             At most half as many machines spin as are busy. A woken machine spins; when it finds
 //             work and was the last to spin, it wakes another.
 // Poller      one idle machine sits in the poller until the next timer is due; the others sleep on
-//             their notes. Timers of a busy processor are looked at by its machine every 61st choice,
-//             by idle machines and by sysmon.
-// Locks       lock_, rank sched: the idle lists, the global queue, sleeping and waking machines; some
-//             ten instructions. Never taken with a heap's lock wanted afterwards.
+//             their notes. Timers of a busy processor are looked at by its machine every 61st
+//             choice, by idle machines and by sysmon.
+// Locks       lock_, rank sched: the idle lists, the global queue, sleeping and waking machines;
+//             some ten instructions. Never taken with a heap's lock wanted afterwards.
 // Order       pair sched.wake: the two full fences above.
-//             pair sched.idle: the number of idle processors; a hint without the lock, ordered by the
-//             fences above where it matters.
-//             pair sched.until: the poller stores until when it sleeps, then looks at the timers; who
-//             arms a timer stores it, then looks how long the poller sleeps.
+//             pair sched.idle: the number of idle processors; a hint without the lock, ordered by
+//             the fences above where it matters.
+//             pair sched.until: the poller stores until when it sleeps, then looks at the timers;
+//             who arms a timer stores it, then looks how long the poller sleeps.
 //             pair sched.polling: one machine at a time is in the poller.
-//             pair sched.procs, sched.processors: processors are made before the number grows.
-//             pair sched.machines, sched.pools: linked and counted with release, looked at with acquire.
-//             pair sched.stopping, sched.unwinding, sched.main: set once, seen by everybody.
-//             pair sched.hogs, sched.blocking, sched.wakes: counters that the deadlock check adds up.
-// Rejected    waking a machine for every fiber made ready: on this kind of machine a wake-up costs its
-//             caller 7 to 12 us; what a waker that soon parks has readied is run by itself.
+//             pair sched.procs: the number grows after the processors were made.
+//             pair sched.processors: made, then linked.
+//             pair sched.pools: likewise.
+//             pair sched.machines: linked and counted before they run, marked ended as the last
+//             touch. pair sched.stopping: set under the lock; whoever sees it ends.
+//             pair sched.unwinding: set while no machine runs.
+//             pair sched.main: set by the thread in run(), seen by sysmon.
+//             pair sched.hogs: counted before a processor is taken; the deadlock check adds up.
+//             pair sched.blocking: counts calls of blocking(f), for the limit and the check.
+//             pair sched.wakes: grows with each wake-up from outside; the check looks twice.
+// Rejected    waking a machine for every fiber made ready: on this kind of machine a wake-up costs
+//             its caller 7 to 12 us; what a waker that soon parks has readied is run by itself.
 #pragma once
 
 #include <array>
@@ -85,8 +91,8 @@ class scheduler {
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
 
-  // By a plain thread: ends the fibers as `policy` says, then the machines. Waits for hogs and blocking
-  // calls up to ten seconds. False: some run on, and were named; the scheduler must stay.
+  // By a plain thread: ends the fibers as `policy` says, then the machines. Waits for hogs and
+  // blocking calls up to ten seconds. False: some run on, and were named; the scheduler must stay.
   [[nodiscard]] bool stop(end_policy policy);
 
   // The caller's: of its fiber or machine; else the only one running; throws std::logic_error.
@@ -112,7 +118,8 @@ class scheduler {
   void for_each_record(F&& visit) const;
 
   // --- what its fibers do (switch_fiber.cpp, blocking.cpp) ---
-  void park_current(wait_state* wait, wait_reason reason, wait_state::commit commit, void* argument);
+  void park_current(wait_state* wait, wait_reason reason, wait_state::commit commit,
+                    void* argument);
   // Behind everything runnable here; `to_global`: behind everything runnable.
   void yield_current(bool to_global);
   [[noreturn]] void end_current() noexcept;
@@ -140,7 +147,13 @@ class scheduler {
     return is_unwinding_.load(acquire);  // pairs: sched.unwinding
   }
   // Main is known from its start on, and has left when it has ended by exit_fiber.
-  void set_main(fiber* f) noexcept { main_fiber_ = f; }
+  void set_main(fiber* f) noexcept {
+    main_fiber_ = f;
+    main_id_ = f->id.load(relaxed);  // relaxed: just made by the caller
+  }
+  // Somebody waits for fibers, so that it matters when none can run: main, those that main has left
+  // by exit_fiber, or the end of the run for all of them.
+  [[nodiscard]] bool is_waited_for() const noexcept;
   void main_left() noexcept {
     main_left_.store(true, release);  // pairs: sched.main
   }
@@ -263,10 +276,10 @@ class scheduler {
   processor* idle_processors_ = nullptr;
   machine* idle_machines_ = nullptr;
   fiber_chain global_;
-  fiber_chain no_stack_;       // runnable, but no stack was to be had
-  wait_list procs_waiters_;    // set_procs, until excess_ is 0
-  wait_list turn_waiters_;     // set_procs, until another one has returned
-  unsigned excess_ = 0;        // processors beyond procs_ that are not retired yet
+  fiber_chain no_stack_;     // runnable, but no stack was to be had
+  wait_list procs_waiters_;  // set_procs, until excess_ is 0
+  wait_list turn_waiters_;   // set_procs, until another one has returned
+  unsigned excess_ = 0;      // processors beyond procs_ that are not retired yet
   bool is_changing_procs_ = false;
   bool sysmon_sleeps_ = false;
   bool poller_sleeps_ = false;
@@ -284,13 +297,13 @@ class scheduler {
   alignas(cache_line) atomic<std::size_t> global_size_{0};
   atomic<unsigned> idle_count_{0};
   atomic<int> spinning_{0};
-  atomic<bool> polling_{false};               // a machine is in the poller, or about to be
-  atomic<std::int64_t> poll_until_{never};    // and sleeps until then
+  atomic<bool> polling_{false};             // a machine is in the poller, or about to be
+  atomic<std::int64_t> poll_until_{never};  // and sleeps until then
 
   alignas(cache_line) atomic<std::int64_t> coarse_now_{0};
-  atomic<std::uint64_t> wakes_{0};        // fibers made runnable by others than its own machines
-  atomic<int> hogs_{0};                   // machines that run a fiber without a processor
-  atomic<unsigned> asleep_{0};            // machines that sleep, the one in the poller included
+  atomic<std::uint64_t> wakes_{0};  // fibers made runnable by others than its own machines
+  atomic<int> hogs_{0};             // machines that run a fiber without a processor
+  atomic<unsigned> asleep_{0};      // machines that sleep, the one in the poller included
   // num_fibers: created or ended without a processor
   atomic<std::uint64_t> foreign_created_{0};
   atomic<std::uint64_t> foreign_ended_{0};
@@ -300,10 +313,10 @@ class scheduler {
   wait_list blocking_waiters_;  // guarded by blocking_lock_
   int blocking_slots_ = 0;      // given to whoever is about to wait; guarded by blocking_lock_
 
-  atomic<machine*> machines_{nullptr};    // all ever made
+  atomic<machine*> machines_{nullptr};  // all ever made
   atomic<unsigned> machine_count_{0};
-  atomic<unsigned> live_machines_{0};     // whose threads run
-  atomic<unsigned> pinned_asleep_{0};     // of these, asleep until their pinned fiber runs
+  atomic<unsigned> live_machines_{0};  // whose threads run
+  atomic<unsigned> pinned_asleep_{0};  // of these, asleep until their pinned fiber runs
 
   std::unique_ptr<poller> poller_;
   std::unique_ptr<sysmon> sysmon_;
@@ -333,6 +346,8 @@ class scheduler {
   };
   deadlock_watch watch_;  // sysmon only
   fiber* main_fiber_ = nullptr;
+  std::uint64_t main_id_ = 0;
+  atomic<bool> waits_for_all_{false};
   atomic<bool> main_left_{false};
   std::string deadlock_dump_;
   bool left_after_unwinding_ = false;

@@ -1,13 +1,14 @@
 // sysmon: the thread without a processor that watches those that have one.
 //
-// Model       While anything runs it looks every millisecond (sooner when a timer of a busy processor
-//             comes due or calls of blocking(f) hold up work), and does what nobody else can:
-//               - a fiber has had its processor for a whole slice while others wait: asks it to yield
-//                 at its next runtime entry;
+// Model       While anything runs it looks every millisecond (sooner when a timer of a busy
+//             processor comes due or calls of blocking(f) hold up work), and does what nobody else
+//             can:
+//               - a fiber has had its processor for a whole slice while others wait: asks it to
+//                 yield at its next runtime entry;
 //               - it makes no entry: takes the processor away (take_away.hpp), for another machine;
 //               - a machine sits in blocking(f) while work waits: takes its processor;
-//               - a fiber waits in run_next of a fiber that runs on, and a processor is idle: wakes a
-//                 machine (wake policy, ready.cpp);
+//               - a fiber waits in run_next of a fiber that runs on, and a processor is idle: wakes
+//                 a machine (wake policy, ready.cpp);
 //               - timers of a busy processor are due: runs them;
 //               - nothing runs any more: deadlock check, stack trimming, then sleep without a time
 //                 limit, until a processor leaves the idle list.

@@ -1,8 +1,8 @@
 // Taking a processor away from a machine whose fiber makes no runtime entry, without a signal.
 //
-// Model       The machine brackets whatever touches its processor by enter and leave: a plain store to
-//             `in_runtime`, a light fence, a look at `attention`. sysmon, the only taker, asks first and
-//             takes later:
+// Model       The machine brackets whatever touches its processor by enter and leave: a plain store
+//             to `in_runtime`, a light fence, a look at `attention`. sysmon, the only taker, asks
+//             first and takes later:
 //
 //               taker                                   machine
 //               attention: none -> requested(n)         in_runtime = 1
@@ -12,20 +12,21 @@
 //               status still running|m?                 ... touches the processor ...
 //               CAS requested(n) -> taken(n)            in_runtime = 0 (release)
 //
-//             Of the two, one sees the other: either the taker sees in_runtime = 1 and withdraws, or
-//             the machine sees requested or taken, and the CAS decides between them. A machine inside
-//             the bracket when the taker looks keeps its processor; one that went in and out between
-//             answered the request, so the taker's CAS fails; a stale taker fails by the number n.
+//             Of the two, one sees the other: either the taker sees in_runtime = 1 and withdraws,
+//             or the machine sees requested or taken, and the CAS decides between them. A machine
+//             inside the bracket when the taker looks keeps its processor; one that went in and out
+//             between answered the request, so the taker's CAS fails; a stale taker fails by the
+//             number n.
 // attention   bits 0..1 none, requested, taken; bits 2..7 reasons; bits 8..31 the request's number.
-// Reasons     are set by anyone and cleared by the machine at its next safepoint: yield (its slice is
-//             over or others wait), exit (its fiber is to be unwound).
-// Fiber code  outside a bracket touches only what belongs to its machine or its fiber, so it may run
-//             on after its processor was taken: a hog, until its next entry.
+// Reasons     are set by anyone and cleared by the machine at its next safepoint: yield (its slice
+//             is over or others wait), exit (its fiber is to be unwound).
+// Fiber code  outside a bracket touches only what belongs to its machine or its fiber, so it may
+//             run on after its processor was taken: a hog, until its next entry.
 // Invariants  I1 a processor is touched by its holder only, inside the holder's bracket
 //                                                               (stress test "take_away I1")
 // Order       pair attention.word: taker's CAS releases -> the machine's acquires, and the reverse.
-//             pair in_runtime.leave: leave releases -> the taker's look acquires: all that the machine
-//             did to its processor is visible to the next holder.
+//             pair in_runtime.leave: leave releases -> the taker's look acquires: all that the
+//             machine did to its processor is visible to the next holder.
 // Rejected    a signal that switches stacks: the hog may hold malloc's lock.
 #pragma once
 

@@ -3,9 +3,12 @@
 // Model       each node knows its heap and its index there, so that taking one out costs O(log n)
 //             and leaves nothing behind. Keys stand in the heap's array: sifting touches no node
 //             but to write its index.
-// Invariants  I1 node.index is the node's place in its heap's array, or `none`   (test "timer_heap I1")
-//             I2 a parent is never due later than its children                   (test "timer_heap I2")
-//             I3 equal due times go by arming number                             (test "timer_heap I3")
+// Invariants  I1 node.index is the node's place in its heap's array, or `none`   (test "timer_heap
+//                I1")
+//             I2 a parent is never due later than its children                   (test "timer_heap
+//                I2")
+//             I3 equal due times go by arming number                             (test "timer_heap
+//                I3")
 // Locks       each heap has a lock, rank timer; fire functions run under it and may take the locks
 //             of channels, contexts and wait lists, ready tasks and create fibers, but touch no
 //             other timer. Whoever holds one of those locks must not arm or disarm.
@@ -14,10 +17,10 @@
 //             its timer would meet that lock in its disarm(), while a thousand others are fired; so
 //             a fire function that is about to wake may let_go() of its node first. It must be sure
 //             then that the owner waits for that wake-up and for nothing else.
-// Moves       a node changes its heap only when disarmed and armed again, or when its processor goes
-//             (take_all); disarm() locks the heap that it reads and looks again. It may lock a heap
-//             that the node has left meanwhile, so heaps outlive every thread that uses timers of
-//             their runtime.
+// Moves       a node changes its heap only when disarmed and armed again, or when its processor
+//             goes (take_all); disarm() locks the heap that it reads and looks again. It may lock a
+//             heap that the node has left meanwhile, so heaps outlive every thread that uses timers
+//             of their runtime.
 // Order       pair timer_heap.home: a node's heap is stored with release under the heap's lock (or,
 //             letting go, by the fire function), and loaded with acquire by disarm().
 //             pair timer_heap.next: next_due is stored with release, loaded with acquire by whoever
@@ -116,16 +119,16 @@ class timer_heap {
   void publish() noexcept;
 
   spinlock lock_;
-  std::uint64_t next_order_ = 0;   // guarded by lock_
-  std::vector<entry> entries_;     // guarded by lock_
+  std::uint64_t next_order_ = 0;  // guarded by lock_
+  std::vector<entry> entries_;    // guarded by lock_
   atomic<std::int64_t> next_due_{never};
   atomic<std::size_t> size_{0};
 };
 
-// Takes the node out of its heap. True: it was armed, and now will not fire. False: it was not armed
-// (never was, or has fired). Either way its fire function is not running when this returns, save the
-// rest of one that has let go of it. From any thread; the caller may not hold a lock that fire
-// functions take.
+// Takes the node out of its heap. True: it was armed, and now will not fire. False: it was not
+// armed (never was, or has fired). Either way its fire function is not running when this returns,
+// save the rest of one that has let go of it. From any thread; the caller may not hold a lock that
+// fire functions take.
 bool disarm(timer_node& node) noexcept;
 
 // Arms a node that is not armed, on the caller's processor (from a plain thread: on a processor of

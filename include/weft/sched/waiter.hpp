@@ -17,17 +17,18 @@
 //
 // Invariants  I1 a wait is claimed at most once           (test "waiter I1")
 //             I2 a claimer touches nothing of the wait after wake(), and nothing after a claim that
-//                found `arming`                           (stress test "waiter I2" under sanitizers)
+//                found `arming`                           (stress test "waiter I2" under
+//                sanitizers)
 //             I3 sources that deliver data hold a lock that the owner keeps until the word is open,
 //                so they never see `arming`               (assert try_claim callers: chan)
-// Park        publication is the park commit: it runs on the far side of the switch, moves arming ->
-//             open and then releases the lists' locks. Nobody can resume a fiber that is still on
-//             its stack. Where the commit finds the wait claimed already, it readies the fiber
+// Park        publication is the park commit: it runs on the far side of the switch, moves arming
+//             -> open and then releases the lists' locks. Nobody can resume a fiber that is still
+//             on its stack. Where the commit finds the wait claimed already, it readies the fiber
 //             itself.
 // Ends        a wait that is abandoned or unwound at the end of a run is taken off all its lists by
 //             detach(), so no list ever points to a dead stack.
-// Order       pair waiter.word: the claim releases and acquires -> the owner acquires the word after
-//             its park: what the source wrote before its claim is visible.
+// Order       pair waiter.word: the claim releases and acquires -> the owner acquires the word
+//             after its park: what the source wrote before its claim is visible.
 #pragma once
 
 #include <cstdint>
@@ -49,13 +50,13 @@ class cancel_source;
 // A place in one wait list.
 struct waiter : list_node {
   wait_state* state = nullptr;
-  spinlock* guard = nullptr;  // the lock of the list that it is in
-  void* slot = nullptr;       // where the value goes to or comes from; the list's protocol says
+  spinlock* guard = nullptr;     // the lock of the list that it is in
+  void* slot = nullptr;          // where the value goes to or comes from; the list's protocol says
   waiter* next_woken = nullptr;  // chains claimed waiters that one source wakes together
-  std::uint32_t index = 0;    // reported by the wait when this place is the one that fired
-  bool ok = false;            // set by the source before it wakes: a value was passed
-  bool retry = false;         // set by the source: nothing happened, begin again
-  bool copies = false;        // the value at `slot` is to be copied, not moved from
+  std::uint32_t index = 0;       // reported by the wait when this place is the one that fired
+  bool ok = false;               // set by the source before it wakes: a value was passed
+  bool retry = false;            // set by the source: nothing happened, begin again
+  bool copies = false;           // the value at `slot` is to be copied, not moved from
 };
 
 using wait_list = list<waiter>;
@@ -150,9 +151,9 @@ class multi_wait : public wait_state {
       : wait_state(kind::shared, reason, places, place_count) {}
   ~multi_wait() { detach(); }
 
-  // Ends the wait with `index` at `deadline` (nanoseconds of the caller's clock; max: never). A past
-  // deadline fires at once. May throw std::bad_alloc; throws std::logic_error from a fiber-less
-  // context never: plain threads wait with a time-out of their own.
+  // Ends the wait with `index` at `deadline` (nanoseconds of the caller's clock; max: never). A
+  // past deadline fires at once. May throw std::bad_alloc; throws std::logic_error from a
+  // fiber-less context never: plain threads wait with a time-out of their own.
   void arm_deadline(std::int64_t deadline, std::uint32_t index);
 
   // Ends the wait with `index` when `source` fires. False: it has fired already, nothing is armed.

@@ -11,8 +11,8 @@
 
 namespace weft::inline WEFT_ABI {
 
-/// The clock of sleeps, timers and deadlines: steady, in nanoseconds; virtual inside a test bubble and
-/// in a seeded run.
+/// The clock of sleeps, timers and deadlines: steady, in nanoseconds; virtual inside a test bubble
+/// and in a seeded run.
 struct clock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;
@@ -21,15 +21,13 @@ struct clock {
   static constexpr bool is_steady = true;
 
   /// Threads any. Never goes back.
-  [[nodiscard]] static time_point now() noexcept {
-    return time_point(duration(detail::now_ns()));
-  }
+  [[nodiscard]] static time_point now() noexcept { return time_point(duration(detail::now_ns())); }
 };
 
 namespace detail {
 
-// In nanoseconds, never beyond the range: the longest durations stay the longest. Rounded up, so that
-// nothing comes early. Not a number is no time at all.
+// In nanoseconds, never beyond the range: the longest durations stay the longest. Rounded up, so
+// that nothing comes early. Not a number is no time at all.
 template <class Rep, class Period>
 [[nodiscard]] constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
   using limits = std::numeric_limits<std::int64_t>;

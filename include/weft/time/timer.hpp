@@ -1,17 +1,17 @@
 // Timers that send on a channel or start a function: the untyped part of timer, ticker and after.
 //
-// Model       A chan_timer lives in the block of its channel, behind a buffer of one that nobody sees:
-//             handles to the channel keep the timer, and the last one disarms and frees both. A tick
-//             that nobody waits for stands in the buffer; one that finds it full is dropped. So what
-//             a late receiver gets is the oldest tick, and stop() and reset() take it back.
+// Model       A chan_timer lives in the block of its channel, behind a buffer of one that nobody
+//             sees: handles to the channel keep the timer, and the last one disarms and frees both.
+//             A tick that nobody waits for stands in the buffer; one that finds it full is dropped.
+//             So what a late receiver gets is the oldest tick, and stop() and reset() take it back.
 //             A func_timer is counted by its handle and by being armed; firing passes the latter
 //             count to the fiber that runs the function.
 // Invariants  I1 after stop() or reset() no tick of the earlier setting is received
 //                                                                (test "timer I1")
 //             I2 ticks stand on the grid start + n * period      (test "timer I2")
-// Locks       `lock_` keeps setters (start, stop, reset) apart; order: lock_, heap, channel. The fire
-//             function takes only the last, under the second. due_ and period_ change while the
-//             timer is disarmed.
+// Locks       `lock_` keeps setters (start, stop, reset) apart; order: lock_, heap, channel. The
+//             fire function takes only the last, under the second. due_ and period_ change while
+//             the timer is disarmed.
 #pragma once
 
 #include <chrono>
@@ -21,9 +21,9 @@
 
 #include "weft/arch/spinlock.hpp"
 #include "weft/chan/channel.hpp"
+#include "weft/sched/shared_function.hpp"
 #include "weft/sched/timer_heap.hpp"
 #include "weft/time/clock.hpp"
-#include "weft/time/shared_function.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -34,8 +34,8 @@ class chan_timer : private timer_node {
   // Not armed; the channel has one handle, for the caller.
   static chan_timer& make();
 
-  // Of a new timer. After `delay`, or at once where that is not positive; then every `period`, if that
-  // is not 0. Throws what arm() throws.
+  // Of a new timer. After `delay`, or at once where that is not positive; then every `period`, if
+  // that is not 0. Throws what arm() throws.
   void start(std::int64_t delay, std::int64_t period);
   // True: it was armed, or its tick was not received.
   bool stop() noexcept;

@@ -1,8 +1,8 @@
 // A callable that a timer or a cancellation starts in a fiber of its own, counted by all who may.
 //
 // Model       each who may start it, stop it or runs it holds a count; a start passes one on to the
-//             new fiber, whose callable is just the pointer. Runs may overlap where a timer is reset
-//             while it runs.
+//             new fiber, whose callable is just the pointer. Runs may overlap where a timer is
+//             reset while it runs.
 // Order       pair shared_function.refs: dropping a count releases -> the last one acquires.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Starting a shared function.
-#include "weft/time/shared_function.hpp"
+#include "weft/sched/shared_function.hpp"
 
 #include <new>
 
