@@ -48,8 +48,8 @@ int main() {
     const auto [ctx, cancel] = weft::with_timeout({}, std::chrono::minutes(1));
     const auto input = weft::make_chan<std::uint64_t>(16);
     const auto output = weft::make_chan<result>(16);
-    weft::go([ctx = ctx, input] { count_to(ctx, 10'000, input); });
-    weft::go([ctx = ctx, input, output] { work(ctx, 4, input, output); });
+    weft::go([ctx, input] { count_to(ctx, 10'000, input); });
+    weft::go([ctx, input, output] { work(ctx, 4, input, output); });
 
     std::map<unsigned, std::uint64_t> first_with;  // the results come in any order
     for (const auto& [n, steps] : output) {

@@ -24,7 +24,7 @@ int main() {
       [] {
         const auto [ctx, cancel] = weft::with_cancel({});
         weft::chan<int> source = weft::make_chan<int>();
-        weft::go([ctx = ctx, source] {
+        weft::go([ctx, source] {
           std::error_code canceled;
           for (int n = 2; source.send(ctx, n, canceled); ++n) {
           }
@@ -33,7 +33,7 @@ int main() {
           const int prime = *source.recv();
           std::printf("%d\n", prime);
           const weft::chan<int> rest = weft::make_chan<int>();
-          weft::go([ctx = ctx, prime, source, rest] { filter(ctx, prime, source, rest); });
+          weft::go([ctx, prime, source, rest] { filter(ctx, prime, source, rest); });
           source = rest;
         }
         return 0;  // `cancel` goes, and with it every fiber of the chain

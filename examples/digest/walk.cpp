@@ -18,7 +18,9 @@ struct listing {
   std::vector<failed> failures;
 
   void fail(const fs::path& path, const std::string& reason) {
-    failures.push_back({{path.string()}, reason});
+    failed& f = failures.emplace_back();
+    f.file.path = path.string();
+    f.reason = reason;
   }
 };
 

@@ -165,9 +165,8 @@ TEST_CASE("context: cancelled by a plain thread, it runs where it was registered
   auto [ctx, cancel] = with_cancel({});
   const auto done = weft::make_chan<bool>(1);
   second.block_on([&, &shared = ctx] {
-    after_func(shared, [done, r = weft::runtime::current()] {
-      done.send(weft::runtime::current() == r);
-    });
+    after_func(shared,
+               [done, r = weft::runtime::current()] { done.send(weft::runtime::current() == r); });
   });
   cancel();
   CHECK(done.recv() == true);

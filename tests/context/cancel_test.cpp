@@ -1,4 +1,4 @@
-// Cancelling: what is cancelled with it, causes, races with creation, with completion and with itself.
+// Cancelling: descendants, causes, races with creation, with completion and with itself.
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -133,7 +133,8 @@ TEST_CASE("context: cancelling again changes nothing, destroying the handle canc
   });
 }
 
-TEST_CASE("context: a child's cancel touches neither parent nor siblings", "[context][unit][CX-05]") {
+TEST_CASE("context: a child's cancel touches neither parent nor siblings",
+          "[context][unit][CX-05]") {
   test::run_with_procs([] {
     auto [ctx, cancel] = with_cancel({});
     auto [child, cancel_child] = with_cancel(ctx);
@@ -272,8 +273,8 @@ TEST_CASE("context I1: a parent cancelled while children are made cancels all of
         tasks.emplace_back(i % 2 == 0 ? test::kind::thread : test::kind::fiber, [&, i] {
           for (bool last = false; !last;) {
             last = static_cast<bool>(ctx.err());
-            auto [child, cancel_child] = i % 2 == 0 ? with_cancel(ctx)
-                                                    : weft::with_timeout(ctx, 1h);
+            auto [child, cancel_child] =
+                i % 2 == 0 ? with_cancel(ctx) : weft::with_timeout(ctx, 1h);
             if (!last) test::relax();
             if (!last && !ctx.err()) continue;
             static_cast<void>(child.done().recv());

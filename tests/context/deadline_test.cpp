@@ -41,14 +41,15 @@ TEST_CASE("context: it is done at its deadline and not before", "[context][unit]
   });
 }
 
-TEST_CASE("context: on the real clock it is not done early, and soon after", "[context][os][CX-08]") {
+TEST_CASE("context: on the real clock it is not done early, and soon after",
+          "[context][os][CX-08]") {
   test::run_with_procs([] {
     const test::stopwatch watch;
     auto [ctx, cancel] = with_timeout({}, 5ms);
     auto [child, cancel_child] = with_cancel(ctx);
     static_cast<void>(child.done().recv());
     CHECK(watch.elapsed() >= 5ms);
-    CHECK(watch.elapsed() < 150ms);
+    CHECK(watch.elapsed() < test::soon(5ms));
     CHECK(child.err() == errc::deadline_exceeded);
     CHECK(ctx.err() == errc::deadline_exceeded);
   });
@@ -203,8 +204,7 @@ TEST_CASE("context: deadlines that pass while they are cancelled, made and dropp
       tasks.emplace_back(i == 0 ? test::kind::thread : test::kind::fiber, [&] {
         for (int r = 0; r < 1'000; ++r) {
           auto [ctx, cancel] = with_timeout(root, std::chrono::microseconds(r % 30));
-          auto [child, cancel_child] =
-              with_timeout(ctx, std::chrono::microseconds(r * 7 % 30));
+          auto [child, cancel_child] = with_timeout(ctx, std::chrono::microseconds(r * 7 % 30));
           const auto done = r % 4 == 0 ? child.done() : weft::recv_chan<weft::unit>();
           if (r % 2 == 0) {
             static_cast<void>(child.done().recv());

@@ -37,7 +37,8 @@ TEST_CASE("context: a requested stop cancels it with all its children", "[contex
   });
 }
 
-TEST_CASE("context: a token that can't stop gives one that is never done", "[context][unit][CX-29]") {
+TEST_CASE("context: a token that can't stop gives one that is never done",
+          "[context][unit][CX-29]") {
   CHECK(from_stop_token({}) == context());
   std::stop_token orphan;
   context ctx;

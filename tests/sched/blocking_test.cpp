@@ -254,25 +254,3 @@ TEST_CASE("machines: more pins than max_machines end the process with the reason
   CHECK(end.err.rfind("fatal error: ", 0) == 0);
   CHECK(test::contains(end.err, "max_machines"));
 }
-
-TEST_CASE("machines: blocking calls queue rather than pass max_machines", "[sched][os][SC-12]") {
-  weft::options o;
-  o.procs = 1;
-  o.max_machines = 8;
-  weft::run(
-      [] {
-        kernel_gate gate;
-        std::atomic<int> ended{0};
-        for (int i = 0; i < 40; ++i) {
-          weft::go([&] {
-            weft::blocking([&] { gate.pass(); });
-            ++ended;
-          });
-        }
-        for (int i = 0; i < 500; ++i) weft::yield();
-        CHECK(weft::spawn([] { return 1; }).join() == 1);
-        gate.open();
-        test::until([&] { return ended == 40; }, "all have had their turn");
-      },
-      o);
-}

@@ -14,6 +14,7 @@
 #include "support/record.hpp"
 #include "support/run.hpp"
 #include "weft/chan.hpp"
+#include "weft/error.hpp"
 #include "weft/runtime.hpp"
 #include "weft/select.hpp"
 #include "weft/sync.hpp"
@@ -191,6 +192,36 @@ TEST_CASE("seed: nought processors mean one, more are refused", "[sched][unit][S
   });
   INFO(end.err);
   CHECK(end.status == 0);
+}
+
+TEST_CASE("seed: main may leave fibers behind, and a deadlock is found at once",
+          "[sched][unit][SC-20][SC-03]") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    weft::run(
+        [] {
+          for (int i = 0; i < 5; ++i) weft::go([] { (void)weft::chan<int>().recv(); });
+          weft::sleep_for(1s);
+        },
+        seeded(seed));
+  }
+  weft::options o = seeded(1);
+  o.on_deadlock = weft::deadlock_policy::throw_in_main;
+  CHECK_THROWS_AS(weft::run([] { (void)weft::chan<int>().recv(); }, o), weft::deadlock_error);
+  const auto fatal_of = [](auto main, weft::exit_policy policy) {
+    const test::child_end end = test::in_child([=] {
+      weft::options in_child = seeded(1);
+      in_child.on_exit = policy;
+      weft::run(main, in_child);
+    });
+    return end.status == 2 ? end.err.substr(0, end.err.find('\n')) : "no report";
+  };
+  const auto block = [] { (void)weft::chan<int>().recv(); };
+  CHECK(fatal_of(block, weft::exit_policy::abandon) ==
+        "fatal error: all fibers are asleep - deadlock!");
+  CHECK(fatal_of([=] { weft::go(block); }, weft::exit_policy::wait) ==
+        "fatal error: all fibers are asleep - deadlock!");
+  CHECK(fatal_of([] { weft::exit_fiber(); }, weft::exit_policy::abandon) ==
+        "fatal error: no fibers (main called exit_fiber) - deadlock!");
 }
 
 TEST_CASE("seed: a hog keeps its processor, and blocking runs in place", "[sched][os][SC-11]") {

@@ -1,4 +1,4 @@
-// The timer heap by itself: order, places, what fire functions may do, disarming from other threads.
+// The timer heap by itself: order, places, fire functions, disarming from other threads.
 #include "weft/sched/timer_heap.hpp"
 
 #include <algorithm>

@@ -1,9 +1,12 @@
-// Runs a test's body under virtual time: a seeded run, whose clock jumps when every fiber is blocked.
+// Runs a test's body under virtual time: the clock jumps when every fiber is blocked.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include "support/catch.hpp"
+#include "support/probe.hpp"
 #include "support/run.hpp"
 #include "weft/runtime.hpp"
 #include "weft/time.hpp"
@@ -39,5 +42,11 @@ class stopwatch {
  private:
   weft::clock::time_point start_ = weft::clock::now();
 };
+
+// So late at most is what happens soon after `d`: 10 times the time and 100 ms, on a loaded
+// machine. Sanitizers slow everything down.
+inline weft::clock::duration soon(weft::clock::duration d) {
+  return (10 * d + std::chrono::milliseconds(100)) * (sanitized ? 10 : 1);
+}
 
 }  // namespace test

@@ -99,7 +99,9 @@ TEST_CASE("after_func: dropping the timer stops it, detach lets it be", "[time][
   test::run_in_virtual_time([] {
     test::tally dropped;
     test::tally detached;
-    { const auto t = after_func(1s, [&] { dropped.add(); }); }
+    {
+      const auto t = after_func(1s, [&] { dropped.add(); });
+    }
     after_func(1s, [&] { detached.add(); }).detach();
     weft::sleep_for(2s);
     CHECK(dropped.count() == 0);

@@ -22,9 +22,6 @@ namespace {
 
 using picoseconds = std::chrono::duration<std::int64_t, std::pico>;
 
-// 10 times the named time and 100 ms.
-clock::duration soon(clock::duration d) { return 10 * d + 100ms; }
-
 }  // namespace
 
 TEST_CASE("clock: conversions saturate and round up", "[time][unit][TI-03]") {
@@ -79,13 +76,13 @@ TEST_CASE("sleep: on the real clock it is never too short, and soon over", "[tim
       const test::stopwatch watch;
       weft::sleep_for(d);
       CHECK(watch.elapsed() >= d);
-      CHECK(watch.elapsed() < soon(d));
+      CHECK(watch.elapsed() < test::soon(d));
     }
   });
   const test::stopwatch watch;
   weft::sleep_for(5ms);  // a plain thread
   CHECK(watch.elapsed() >= 5ms);
-  CHECK(watch.elapsed() < soon(5ms));
+  CHECK(watch.elapsed() < test::soon(5ms));
 }
 
 TEST_CASE("sleep: no time or less than none returns at once, without parking",
@@ -187,7 +184,7 @@ TEST_CASE("sleep: many fibers sleep on one processor at the same time", "[time][
         }
         test::until([&] { return woken.count() == n; }, "all have woken");
         CHECK(watch.elapsed() >= 200ms);
-        CHECK(watch.elapsed() < soon(200ms));
+        CHECK(watch.elapsed() < test::soon(200ms));
       },
       options);
 }

@@ -67,13 +67,14 @@ TEST_CASE("timer: on the real clock it does not fire early", "[time][os][TI-04]"
     const timer t(5ms);
     const auto value = t.c().recv();
     CHECK(watch.elapsed() >= 5ms);
-    CHECK(watch.elapsed() < 150ms);
+    CHECK(watch.elapsed() < test::soon(5ms));
     REQUIRE(value.has_value());
     CHECK(*value >= watch.start() + 5ms);
   });
 }
 
-TEST_CASE("timer: one without a positive duration is readable at once", "[time][unit][TI-04][ST-17]") {
+TEST_CASE("timer: one without a positive duration is readable at once",
+          "[time][unit][TI-04][ST-17]") {
   test::run_in_virtual_time([] {
     for (const auto d : {0ns, -1ns, clock::duration::min()}) {
       const test::stopwatch watch;
@@ -295,7 +296,8 @@ TEST_CASE("timer: timers fire in the order of their times, also after resets",
     bool is_exact = true;
     for (std::size_t i = 0; i < timers.size(); ++i) {
       const auto value = timers[i].c().recv();
-      is_exact = is_exact && value && *value - watch.start() == std::max<clock::duration>(due[i], 0s);
+      is_exact =
+          is_exact && value && *value - watch.start() == std::max<clock::duration>(due[i], 0s);
     }
     CHECK(is_exact);
   });
@@ -315,7 +317,7 @@ TEST_CASE("timer: it fires although every processor is busy", "[time][os][TI-24]
     const timer t(20ms);
     static_cast<void>(t.c().recv());
     CHECK(watch.elapsed() >= 20ms);
-    CHECK(watch.elapsed() < 300ms);
+    CHECK(watch.elapsed() < test::soon(20ms));
     ends.store(true);
     test::until([&] { return ended.count() == static_cast<long>(2 * procs); }, "all have ended");
   });
@@ -390,7 +392,7 @@ TEST_CASE("timer: an idle process sleeps, and an earlier timer wakes it", "[time
   auto early = r.spawn([] { weft::sleep_for(5ms); });
   const test::stopwatch early_watch;
   early.join();
-  CHECK(early_watch.elapsed() < 150ms);
+  CHECK(early_watch.elapsed() < test::soon(5ms));
   waiter.join();
   CHECK(watch.elapsed() >= 300ms);
 }
@@ -412,7 +414,7 @@ TEST_CASE("timer: a select over it and a channel that is always busy sees it",
     while (weft::select(weft::recv(busy), weft::recv(t.c())) == 0) {
     }
     CHECK(watch.elapsed() >= 20ms);
-    CHECK(watch.elapsed() < 300ms);
+    CHECK(watch.elapsed() < test::soon(20ms));
     cancel();
     test::until([] { return weft::num_fibers() == 1; }, "the senders have ended");
   });
