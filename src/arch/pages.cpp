@@ -17,6 +17,9 @@
 #if defined(__linux__)
 #include <sys/syscall.h>
 #endif
+#if WEFT_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -253,6 +256,18 @@ void unmap_pages(void* start, std::size_t bytes) noexcept { ::munmap(start, byte
 void unmap_records(void* start, std::size_t bytes) noexcept {
   unmap_pages(start, round_up(bytes, huge_page));
 }
+
+#if WEFT_ASAN
+void register_leak_roots(void* start, std::size_t bytes) noexcept {
+  __lsan_register_root_region(start, bytes);
+}
+void unregister_leak_roots(void* start, std::size_t bytes) noexcept {
+  __lsan_unregister_root_region(start, bytes);
+}
+#else
+void register_leak_roots(void* /*start*/, std::size_t /*bytes*/) noexcept {}
+void unregister_leak_roots(void* /*start*/, std::size_t /*bytes*/) noexcept {}
+#endif
 
 void discard_pages(void* start, std::size_t bytes) noexcept {
   ::madvise(start, bytes, MADV_DONTNEED);

@@ -25,6 +25,7 @@ void scheduler::enter_blocking() {
   }
   machine& m = *current_machine();
   enter(m);
+  m.current()->in_call.store(true, relaxed);  // relaxed: for reports
   if (processor* p = std::exchange(m.p, nullptr)) {
     m.lent = p;
     std::uint32_t mine = processor::word(processor::running, m.id);
@@ -43,6 +44,7 @@ void scheduler::enter_blocking() {
 void scheduler::leave_blocking() {
   machine& m = *current_machine();
   bool lost = false;
+  m.current()->in_call.store(false, relaxed);  // relaxed: for reports
   // Not bracketed by attention: in blocking only the status word changes hands.
   m.in_runtime.store(1, relaxed);  // relaxed: own word
   if (processor* p = std::exchange(m.lent, nullptr)) {

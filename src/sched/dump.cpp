@@ -16,7 +16,7 @@ constexpr std::size_t max_frames = 100;
 std::string_view state_name(const fiber& f) noexcept {
   switch (f.state.load(relaxed)) {  // relaxed: a report
     case fiber_state::running:
-      return "running";
+      return f.in_call.load(relaxed) ? "syscall" : "running";  // relaxed: a report
     case fiber_state::parked:
       return name_of(f.reason.load(relaxed));  // relaxed: a report
     case fiber_state::fresh:

@@ -150,7 +150,8 @@ void scheduler::abandon_all() noexcept {
   for_each_record([&](fiber& f) {
     const fiber_state state = f.state.load(relaxed);  // relaxed: the machines are stopped
     if (state == fiber_state::free) return;
-    if (state == fiber_state::parked && f.wait != nullptr) f.wait->detach();
+    // One that was woken and has not run since still stands in the other lists of its select.
+    if (f.wait != nullptr) f.wait->detach();
     has_abandoned_ = true;
   });
 }

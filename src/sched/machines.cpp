@@ -90,8 +90,16 @@ void scheduler::give_up_processor(machine& m) noexcept {
   if (processor* p = std::exchange(m.p, nullptr)) hand_off(*p);
 }
 
+// Between two machines nobody holds it. Left as the last holder's it could be taken from that one
+// once more, when it holds another by then and the next one is slow to wake.
+void scheduler::in_transit(processor& p) noexcept {
+  p.holder.store(nullptr, relaxed);          // relaxed: a hint
+  p.status.store(processor::idle, release);  // pairs: processor.status
+}
+
 // A processor whose machine can't use it: another one takes it if there is anything to do.
 void scheduler::hand_off(processor& p) noexcept {
+  in_transit(p);
   const bool last_one = idle_count_.load(acquire) + 1 >= procs() &&  // pairs: sched.idle
                         !polling_.load(relaxed);                     // relaxed: a hint
   if (p.id < procs() && !is_stopping_.load(relaxed) &&  // relaxed: looked at again by the machine
@@ -202,7 +210,8 @@ void scheduler::sleep_on_note(machine& m, std::int64_t deadline) noexcept {
   asleep_.fetch_add(1, relaxed);  // relaxed: a counter for reports
   const bool woken = m.wake.wait_until(deadline) || !leave_idle_list(m);
   if (woken) m.wake.wait();
-  asleep_.fetch_sub(1, relaxed);  // relaxed: likewise
+  asleep_.fetch_sub(1, relaxed);               // relaxed: likewise
+  coarse_now_.store(monotonic_ns(), relaxed);  // relaxed: for reports
   if (woken) take_handed(m);
 }
 
@@ -288,6 +297,7 @@ struct machine_starter {
 };
 
 void scheduler::machine_main(machine& m) noexcept {
+  m.in_runtime.store(1, relaxed);  // relaxed: own word; before it holds what could be taken from it
   take_handed(m);
   if (is_seeded()) set_reason(m, attention::yield);  // every entry is counted
   run_machine(m);
@@ -348,6 +358,7 @@ void scheduler::wait_for_pinned(machine& m) noexcept {
 void scheduler::hand_to_pinned(machine& m, fiber* f) noexcept {
   if (m.is_spinning) stop_spinning(m);
   machine& owner = *f->pinned_to;
+  in_transit(*m.p);
   owner.handed = std::exchange(m.p, nullptr);
   owner.handed_fiber = f;
   owner.wake.wake();

@@ -84,9 +84,9 @@ fiber* scheduler::look_around(processor& p) noexcept {
     ++p.picks;
     return f;
   }
-  // what has become due, else the usual order: the queue before run_next would
+  // What has become due, else the usual order: the queue before run_next would let a fiber that has
+  // yielded overtake the one it has just made.
   return next_local(p);
-  // let a fiber that has yielded overtake the one it has just made
 }
 
 // A fair share of the global queue: one to run, the rest to the local queue.

@@ -28,10 +28,13 @@ constexpr std::uint64_t id_batch = 64;
 atomic<std::uint64_t> last_id{0};
 
 void* map_slab(std::size_t bytes) noexcept {
-  return bytes < largest_slab_bytes ? map_pages(bytes) : map_records(bytes);
+  void* memory = bytes < largest_slab_bytes ? map_pages(bytes) : map_records(bytes);
+  if (memory != nullptr) register_leak_roots(memory, bytes);
+  return memory;
 }
 
 void unmap_slab(void* memory, std::size_t bytes) noexcept {
+  unregister_leak_roots(memory, bytes);
   if (bytes < largest_slab_bytes) {
     unmap_pages(memory, bytes);
   } else {
@@ -119,6 +122,8 @@ void scheduler::add_slab() {
 }
 
 void scheduler::free_slabs() noexcept {
+  // What abandoned fibers own is no leak: the check has to find it by their records.
+  if (has_abandoned_ && has_address_sanitizer) return;
   record_slab* slab = slabs_.load(acquire);  // pairs: sched.slabs
   while (slab != nullptr) {
     record_slab* next = slab->next;

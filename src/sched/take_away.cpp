@@ -39,11 +39,12 @@ bool is_unanswered(const machine& m, std::uint32_t number) noexcept {
 
 bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept {
   heavy_fence();
-  const bool outside = m.in_runtime.load(acquire) == 0;  // pairs: in_runtime.leave
+  // In this order: one that comes back from blocking(f) is in the runtime before it holds `p` again.
   const bool holds =
       // pairs: processor.status
       p.status.load(acquire) == processor::word(processor::running, m.id);
-  std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
+  const bool outside = m.in_runtime.load(acquire) == 0;  // pairs: in_runtime.leave
+  std::uint32_t word = m.attention.load(relaxed);        // relaxed: exchanged below
   for (;;) {
     if ((word & attention::state_mask) != attention::requested ||
         word >> attention::number_shift != number)

@@ -11,9 +11,9 @@ class zero_gate::attempt {
   bool enrol(waiter& place) noexcept {
     std::int64_t seen = gate_.word_.load(acquire);  // pairs: zero_gate.word
     while (seen != 0 && (seen & waiting) == 0) {
-      // relaxed: the releaser sees the bit by coherence, and the queue under its lock; only a word
-      // that is not the one expected may be zero. pairs: zero_gate.word
-      if (gate_.word_.compare_exchange(seen, seen | waiting, relaxed, acquire)) break;
+      // The releaser sees the bit by coherence, and the queue under its lock.
+      // pairs: zero_gate.word
+      if (gate_.word_.compare_exchange(seen, seen | waiting, acquire, acquire)) break;
     }
     if (seen == 0) return false;
     gate_.queue_.push_back(place);

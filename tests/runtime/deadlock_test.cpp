@@ -48,7 +48,7 @@ test::child_end run_in_child(F main, weft::options options = {}) {
 }  // namespace
 
 TEST_CASE("deadlock: all blocked for ever ends the process with every fiber's state",
-          "[runtime][unit][SC-20]") {
+          "[runtime][unit][SC-20][SC-30]") {
   if (!reports_are_fatal()) return;
   for (const unsigned procs : {1U, 2U, 4U}) {
     INFO("procs: " << procs);
@@ -75,6 +75,7 @@ TEST_CASE("deadlock: all blocked for ever ends the process with every fiber's st
     CHECK(test::contains(end.err, "sender"));
     CHECK(test::contains(end.err, "selector"));
     CHECK(test::contains(end.err, "deadlock_test.cpp"));
+    CHECK(test::count_of(end.err, "+0x") >= 6);  // stacks: some frames of three fibers
     CHECK(took < std::chrono::nanoseconds(10 * 1s + 100ms).count());  // soon
   }
 }

@@ -100,7 +100,7 @@ TEST_CASE("take-away: entries as close together as can be, against a busy taker"
         }
       }));
     }
-    for (int i = 0; i < 100 * scale; ++i) weft::sleep_for(1ms);
+    for (int i = 0; i < 25 * scale; ++i) weft::sleep_for(1ms);
     stop = true;
     for (weft::join_handle<void>& f : fibers) f.join();
     CHECK(e.failures() == "");

@@ -1,7 +1,8 @@
 // Counts what goes through operator new, and refuses large requests on demand.
 //
 // support/alloc.cpp replaces the global operators; what the runtime maps by itself is not counted.
-// ThreadSanitizer brings its own and does not let them be replaced: nothing is counted or refused then.
+// ThreadSanitizer brings its own and does not let them be replaced: nothing is counted or refused
+// then.
 #pragma once
 
 #include <cstddef>

@@ -205,8 +205,8 @@ inline std::size_t entries(const char* directory) {
                                                 std::filesystem::directory_iterator()));
 }
 
-// ThreadSanitizer starts a thread of its own with the program's first one: it is not to be counted as
-// one that a runtime left.
+// ThreadSanitizer starts a thread of its own with the program's first one: it is not to be counted
+// as one that a runtime left.
 inline void start_sanitizer_thread() {
 #if WEFT_TSAN
   static const bool started = [] {

@@ -85,6 +85,7 @@ class fiber {
   bool is_counted = false;  // in num_fibers
   bool exits = false;       // exit_fiber was called, or the run is being unwound
   atomic<bool> never_ran{true};
+  atomic<bool> in_call{false};  // running, in blocking(f)
   atomic<unsigned char> pin_depth{0};
   bool meets_deadlock = false;    // its wait ends with deadlock_error
   unsigned char keeps_stack = 0;  // inside a destructor that parks: not unwound there

@@ -111,7 +111,8 @@ class scheduler {
   [[nodiscard]] std::int64_t now() const noexcept;
   // A clock that is read for free and late by some milliseconds at most; for reports.
   [[nodiscard]] std::int64_t coarse_now() const noexcept {
-    return coarse_now_.load(relaxed);  // relaxed: only a number for reports
+    const auto& clock = is_seeded() ? virtual_now_ : coarse_now_;
+    return clock.load(relaxed);  // relaxed: only a number for reports
   }
 
   template <class F>
@@ -213,6 +214,7 @@ class scheduler {
   void release_to_idle(processor& p) noexcept;
   void give_up_processor(machine& m) noexcept;
   void hand_off(processor& p) noexcept;
+  static void in_transit(processor& p) noexcept;
   void retire(machine& m) noexcept;
   [[nodiscard]] bool has_visible_work() const noexcept;
   [[nodiscard]] std::int64_t earliest_timer() const noexcept;
