@@ -39,7 +39,8 @@ bool is_unanswered(const machine& m, std::uint32_t number) noexcept {
 
 bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept {
   heavy_fence();
-  // In this order: one that comes back from blocking(f) is in the runtime before it holds `p` again.
+  // In this order: one that comes back from blocking(f) is in the runtime before it holds `p`
+  // again.
   const bool holds =
       // pairs: processor.status
       p.status.load(acquire) == processor::word(processor::running, m.id);

@@ -1,7 +1,7 @@
 // Exceptions, errno and the floating-point modes belong to the fiber, over parks and threads.
 //
-// Without a swap of the exception globals most of these fail in one of two ways: a rethrow gives the
-// exception of another fiber, or std::current_exception is empty on the other thread.
+// Without a swap of the exception globals most of these fail in one of two ways: a rethrow gives
+// the exception of another fiber, or std::current_exception is empty on the other thread.
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -25,7 +25,8 @@ namespace {
 
 // A fiber calls move_on() and goes on on another thread than the main fiber's: the main fiber makes
 // it runnable and then keeps its own thread busy without a runtime entry until it has gone on. The
-// fiber's first steps run on the main fiber's thread (there is one processor), so its thread changes.
+// fiber's first steps run on the main fiber's thread (there is one processor), so its thread
+// changes.
 class mover {
  public:
   // By the fiber.

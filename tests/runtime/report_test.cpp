@@ -191,7 +191,8 @@ TEST_CASE("report: a detached handle's exception is that of a detached fiber",
 TEST_CASE("report: exit_fiber from a destructor during unwinding is named",
           "[runtime][unit][SC-13]") {
   struct leaver {
-    // Not inlined, and returns for all that the compiler knows: else it would drop the handler above.
+    // Not inlined, and returns for all that the compiler knows: else it would drop the handler
+    // above.
     WEFT_NOINLINE ~leaver() {
       if (weft::this_fiber::id() != weft::fiber_id{}) weft::exit_fiber();
     }

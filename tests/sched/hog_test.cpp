@@ -1,7 +1,7 @@
 // Fibers that make no runtime entry: their processor is taken away, they go on undisturbed.
 //
-// No test here needs a time to pass to be right: a hog spins until another fiber sets its flag, which
-// with one processor only a take-away lets it do. Upper bounds are those of SC-11.
+// No test here needs a time to pass to be right: a hog spins until another fiber sets its flag,
+// which with one processor only a take-away lets it do. Upper bounds are those of SC-11.
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -103,8 +103,8 @@ TEST_CASE("set_procs: after it went down to one, nobody else runs", "[sched][os]
         }
         stop = true;
         for (weft::join_handle<void>& f : busy) f.join();
-        // If the kernel sets this thread aside for a millisecond it is a hog. Processors that went on
-        // would make it every round.
+        // If the kernel sets this thread aside for a millisecond it is a hog. Processors that went
+        // on would make it every round.
         CHECK(moved < rounds / 4);
       },
       weft::options{.procs = 4});

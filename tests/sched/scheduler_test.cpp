@@ -142,8 +142,8 @@ TEST_CASE("run-next: fibers that wake each other do not starve the queue", "[sch
           weft::chan<int> ping = weft::make_chan<int>();
           weft::chan<int> pong = weft::make_chan<int>();
           weft::join_handle<bool> a = weft::spawn([&, ping, pong] {
-            // Each send makes the partner run next. Without inheritance of the slice the third fiber
-            // would run after the last of them.
+            // Each send makes the partner run next. Without inheritance of the slice the third
+            // fiber would run after the last of them.
             for (int i = 0; i < 20'000'000; ++i) {
               if (seen) return true;
               ping.send(i);
@@ -241,9 +241,9 @@ TEST_CASE("slices: a fiber made ready by a timer does not wait for a whole slice
         for (weft::join_handle<void>& f : busy) f.join();
         std::sort(late.begin(), late.end());
         CHECK(late.front() >= 0ns);
-        // By the rule each of the two gives way after 1 ms. Without it a wake-up waits for the rest of
-        // one slice and for all of the other's 10 ms. The best of sixty come through whatever else the
-        // machine does.
+        // By the rule each of the two gives way after 1 ms. Without it a wake-up waits for the rest
+        // of one slice and for all of the other's 10 ms. The best of sixty come through whatever
+        // else the machine does.
         CHECK(late[5] < 10ms);
       },
       one_processor);

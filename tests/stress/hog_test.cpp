@@ -1,7 +1,8 @@
-// Stress of the take-away: fibers that lose their processor in every place, and all that meets them.
+// Stress of the take-away: fibers that lose their processor in every place.
 //
-// The bracket of enter and leave against the taker's look is what is tested here: a taker that takes
-// a processor in use corrupts a queue, a pool or a timer heap, which the sums below would show.
+// The bracket of enter and leave against the taker's look is what is tested here: a taker that
+// takes a processor in use corrupts a queue, a pool or a timer heap, which the sums below would
+// show.
 #include <atomic>
 #include <chrono>
 #include <cstdint>

@@ -27,10 +27,10 @@ constexpr int scale = test::sanitized ? 1 : 10;
 
 }  // namespace
 
-TEST_CASE("park: pairs that wake each other as fast as they can lose nothing",
+TEST_CASE("waiter I2: pairs that wake each other as fast as they can never share a stack",
           "[stress][SC-09][SC-10]") {
-  // The woken side runs before the waker's commit, on every processor there is: a fiber resumed on a
-  // stack still in use would show in the values kept there.
+  // The woken side runs before the waker's commit, on every processor there is: a fiber resumed on
+  // a stack still in use would show in the values kept there.
   test::run_with_procs([] {
     test::expectations e;
     std::vector<weft::join_handle<void>> fibers;
@@ -86,7 +86,7 @@ TEST_CASE("park: plain threads and fibers wake each other across runtimes' edges
   });
 }
 
-TEST_CASE("park: sleeping, selecting, joining and yielding at random come to their ends",
+TEST_CASE("waiter I1: selects, sleeps, locks and joins at random end each of them once",
           "[stress][SC-08][SC-10]") {
   const std::uint64_t seed = test::seed();
   test::run_with_procs([seed] {

@@ -60,7 +60,8 @@ TEST_CASE("spawn: a million fibers are abandoned at once", "[stress][SC-03][SC-3
   CHECK(after.descriptors <= before.descriptors);
 }
 
-TEST_CASE("spawn: a hundred thousand end while others start", "[stress][SC-01][SC-26]") {
+TEST_CASE("fiber I1: a hundred thousand end while others start, and each runs once",
+          "[stress][SC-01][SC-26]") {
   test::run_with_procs([] {
     // Records and stacks go back to the pool by one machine while others take them.
     test::tally ended;

@@ -15,15 +15,15 @@ class lone_fiber {
  public:
   explicit lone_fiber(std::function<void(lone_fiber&)> body)
       : body_(std::move(body)), memory_(new std::byte[stack_size]) {
-    weft::detail::describe_own_thread(home_);
     weft::detail::prepare_entry(self_, {memory_.get(), memory_.get() + stack_size}, &entry);
   }
   ~lone_fiber() { weft::detail::forget_entry(self_); }
   lone_fiber(const lone_fiber&) = delete;
   lone_fiber& operator=(const lone_fiber&) = delete;
 
-  // From outside: runs the body until it pauses or ends.
+  // From outside: runs the body until it pauses or ends. From any thread, one at a time.
   void resume() {
+    weft::detail::describe_own_thread(home_);
     entered_ = this;
     cross(home_, self_, false);
   }
