@@ -11,6 +11,7 @@
 #include "weft/netpoll/epoll.hpp"
 #include "weft/sched/deadlock.hpp"
 #include "weft/sched/interrupt.hpp"
+#include "weft/sched/registry.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
 
@@ -81,7 +82,11 @@ scheduler* start_scheduler(const options& settings, bool is_closed_world, void* 
 
 void end_scheduler(scheduler* s) {
   // Where something runs on for ever, what it uses has to stay.
-  if (s->stop(s->options().at_end)) delete s;
+  if (s->stop(s->options().at_end)) {
+    delete s;
+  } else {
+    unregister_scheduler(*s);
+  }
 }
 
 void name_main(scheduler& s, fiber* f) noexcept { s.set_main(f); }
@@ -107,7 +112,7 @@ void throw_not_from_fiber(const char* what) {
 }
 
 void yield_now() {
-  if (this_fiber_or_null() == nullptr) {
+  if (this_fiber_or_null() == nullptr || is_on_system_stack()) {
     std::this_thread::yield();
     return;
   }
@@ -116,15 +121,25 @@ void yield_now() {
   unwind_if_due();
 }
 
+namespace {
+
+// Not a plain thread, which has none; not a call on the system stack, which can't be switched away
+// from when the processor is gone at its end.
+bool lends_processor() noexcept {
+  return this_fiber_or_null() != nullptr && !is_on_system_stack();
+}
+
+}  // namespace
+
 void begin_blocking() {
   safepoint();
-  if (this_fiber_or_null() == nullptr) return;
+  if (!lends_processor()) return;
   scheduler& s = scheduler::of_caller();
   if (!s.is_seeded()) s.enter_blocking();
 }
 
 void end_blocking() {
-  if (this_fiber_or_null() == nullptr) return;
+  if (!lends_processor()) return;
   scheduler& s = scheduler::of_caller();
   if (!s.is_seeded()) s.leave_blocking();
 }

@@ -63,8 +63,9 @@ std::int64_t watch_for_deadlock(scheduler& s, std::int64_t now) noexcept {
   scheduler::deadlock_watch& watch = s.watch_;
   if (!s.options().is_closed_world || !s.is_waited_for() || !nothing_can_happen()) {
     watch = {};
-    // Whatever made it not so may go without waking us: a subscription, another runtime.
-    return s.options().is_closed_world ? now + 10 * between_looks : never;
+    // Whatever comes next, a timer, another runtime's fiber or a signal, gives a processor to some
+    // machine and so wakes its sysmon; the last one to fall asleep looks at all.
+    return never;
   }
   const std::uint64_t wakes = s.wakes_.load(acquire);  // pairs: sched.wakes
   if (watch.since == 0 || watch.wakes != wakes) {
@@ -106,9 +107,11 @@ void deadlock(scheduler& s) noexcept {
 
 // Main's wait ends with an exception that carries the dump.
 bool scheduler::throw_in_main() noexcept {
-  fiber* f = main_fiber_;
-  // pairs: sched.main
-  if (f == nullptr || f->state.load(acquire) != fiber_state::parked) return false;
+  fiber* f = main_fiber_.load(acquire);  // pairs: sched.main
+  // relaxed: nothing runs now
+  if (f == nullptr || f->id.load(relaxed) != main_id_.load(relaxed) || f->keeps_stack != 0 ||
+      f->state.load(acquire) != fiber_state::parked)  // pairs: sched.main
+    return false;
   try {
     std::string dump = "all fibers are asleep - deadlock!\n\n";
     report out([](void* to, const char* text,
@@ -132,18 +135,18 @@ bool scheduler::is_quiescent() const noexcept {
          hogs_.load(acquire) == 0 &&              // pairs: sched.hogs
          in_blocking_.load(acquire) == 0 &&       // pairs: sched.blocking
          // relaxed: looked at twice
-         global_size_.load(relaxed) == 0 && spinning_.load(relaxed) == 0 &&
-         earliest_timer() == never && !poller_->has_waiters() &&
+         !has_visible_work() && spinning_.load(relaxed) == 0 &&
+         excess_.load(acquire) == 0 && earliest_timer() == never && !poller_->has_waiters() &&
          (num_fibers() != 0 || main_left_.load(acquire));  // pairs: sched.main
 }
 
 bool scheduler::is_waited_for() const noexcept {
   if (main_left_.load(acquire)) return true;      // pairs: sched.main
   if (waits_for_all_.load(acquire)) return true;  // pairs: sched.main
-  return main_fiber_ != nullptr &&
-         // relaxed: looked at twice
-         main_fiber_->id.load(relaxed) == main_id_ &&
-         main_fiber_->state.load(relaxed) != fiber_state::free;  // relaxed: likewise
+  const fiber* f = main_fiber_.load(acquire);  // pairs: sched.main
+  // relaxed: looked at twice
+  return f != nullptr && f->id.load(relaxed) == main_id_.load(relaxed) &&
+         f->state.load(relaxed) != fiber_state::free;  // relaxed: likewise
 }
 
 int scheduler::thread_count() const noexcept {

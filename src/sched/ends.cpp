@@ -10,6 +10,8 @@
 //             next runtime entry, or before it begins. One inside a destructor that parks
 //             (keeps_stack) goes on until what it waits for has ended.
 // Abandon     each parked fiber is taken off its lists, so that no list points to a dead stack.
+#include <sched.h>
+
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
 #include "weft/arch/report.hpp"
@@ -57,9 +59,9 @@ bool scheduler::stop(end_policy policy) {
   } else if (policy == end_policy::unwind) {
     unwind_all();
   }
-  const bool ended = stop_machines(true);
+  // sysmon first: it may start a machine.
   sysmon_->stop();
-  if (!ended) {
+  if (!stop_machines(true)) {
     name_machines_that_stay();
     return false;
   }
@@ -100,7 +102,10 @@ bool scheduler::stop_machines(bool pinned_too) noexcept {
 void scheduler::join_machines() noexcept {
   // pairs: sched.machines
   for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {
-    if (m->os.is_joinable() && m->has_ended.load(acquire)) m->os.join();  // pairs: sched.machines
+    if (!m->has_ended.load(acquire)) continue;  // pairs: sched.machines
+    // Whoever started it may not have returned from that yet.
+    while (!m->is_launched.load(acquire)) ::sched_yield();  // pairs: sched.machines
+    if (m->os.is_joinable()) m->os.join();
   }
 }
 
@@ -117,14 +122,16 @@ void scheduler::unwind_all() {
   for_each_record([&](fiber& f) {
     const fiber_state state = f.state.load(relaxed);  // relaxed: the machines are stopped
     if (state == fiber_state::free || f.is_service) return;
+    // One that is being unwound already waits in a destructor, for what has to come by itself.
+    if (f.extra() != nullptr && f.extra()->unwinding.is_active()) return;
     f.exits = true;
     if (state == fiber_state::parked && f.keeps_stack == 0 && interrupt(f)) {
       f.set_state(fiber_state::runnable);
       interrupted.push_back(&f);
     }
   });
-  if (!interrupted.empty()) inject(interrupted);
   resume_machines();
+  if (!interrupted.empty()) inject(interrupted);
   // Those that park in a destructor for something that never comes stay; abandon_all names them.
   std::uint64_t seen = 0;
   int quiet_looks = 0;
@@ -150,10 +157,16 @@ void scheduler::abandon_all() noexcept {
   for_each_record([&](fiber& f) {
     const fiber_state state = f.state.load(relaxed);  // relaxed: the machines are stopped
     if (state == fiber_state::free) return;
-    // One that was woken and has not run since still stands in the other lists of its select.
-    if (f.wait != nullptr) f.wait->detach();
     has_abandoned_ = true;
+    if (f.wait == nullptr) return;
+    // A plain thread may be about to wake it, and touches the wait until it has.
+    if (state == fiber_state::parked && !f.wait->take_over()) {
+      while (f.state.load(acquire) == fiber_state::parked) ::sched_yield();  // pairs: sched.wakes
+    }
+    // One that was woken and has not run since still stands in the other lists of its select.
+    f.wait->detach();
   });
+  while (foreign_readies_.load(acquire) != 0) ::sched_yield();  // pairs: sched.wakes
 }
 
 void scheduler::name_machines_that_stay() noexcept {

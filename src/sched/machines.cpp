@@ -70,7 +70,8 @@ void scheduler::release_to_idle_locked(processor& p, woken_chain& woken) noexcep
   if (fiber* f = p.run_next.exchange(nullptr, acq_rel)) global_.push_back(f);
   while (fiber* f = p.queue.pop()) global_.push_back(f);
   global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
-  if (excess_ != 0 && --excess_ == 0) {
+  // relaxed: under the lock
+  if (excess_.load(relaxed) != 0 && excess_.fetch_sub(1, relaxed) == 1) {
     while (waiter* w = pop_claimed(procs_waiters_)) woken.push_back(w);
   }
 }
@@ -103,7 +104,9 @@ void scheduler::hand_off(processor& p) noexcept {
   const bool last_one = idle_count_.load(acquire) + 1 >= procs() &&  // pairs: sched.idle
                         !polling_.load(relaxed);                     // relaxed: a hint
   if (p.id < procs() && !is_stopping_.load(relaxed) &&  // relaxed: looked at again by the machine
-      (p.has_work() || has_visible_work() || last_one)) {
+      (p.has_work() || has_visible_work() || last_one ||
+       // Its timers, or whichever is first: somebody has to sleep until then.
+       earliest_timer() < poll_until_.load(seq_cst))) {  // pairs: sched.until
     start_with(p, take_idle_machine(), false);
     return;
   }
@@ -179,6 +182,7 @@ void scheduler::sleep_in_poller() noexcept {
   std::int64_t deadline = earliest_timer();
   for (;;) {
     poll_until_.store(deadline, seq_cst);  // pairs: sched.until
+    full_fence();
     const std::int64_t again = earliest_timer();
     if (again >= deadline) break;
     deadline = again;
@@ -274,7 +278,11 @@ void scheduler::start_with(processor& p, machine* m, bool spinning) noexcept {
     if (!launch(*m)) {
       if (spinning) spinning_.fetch_sub(1, seq_cst);  // pairs: sched.wake
       m->handed = nullptr;
+      m->handed_spinning = false;
       release_to_idle(p);
+      // If there is a spare one already, this one stays unused in the list.
+      machine* none = nullptr;
+      static_cast<void>(spare_machine_.compare_exchange(none, m, acq_rel));  // pairs: sched.machines
     }
     return;
   }
@@ -309,8 +317,11 @@ void scheduler::machine_main(machine& m) noexcept {
 }
 
 machine* scheduler::new_machine() noexcept {
+  // One whose thread was refused is there already.
+  if (machine* m = spare_machine_.exchange(nullptr, acq_rel)) return m;  // pairs: sched.machines
+  if (live_machines_.load(acquire) >= options_.max_machines)             // pairs: sched.machines
+    report_too_many_machines(options_.max_machines);
   const unsigned number = machine_count_.fetch_add(1, relaxed) + 1;  // relaxed: only unique
-  if (number > options_.max_machines) report_too_many_machines(options_.max_machines);
   auto* m = new (std::nothrow) machine(*this, number);
   if (m == nullptr) {
     machine_count_.fetch_sub(1, relaxed);  // relaxed: as above
@@ -321,14 +332,18 @@ machine* scheduler::new_machine() noexcept {
 }
 
 bool scheduler::launch(machine& m) noexcept {
-  live_machines_.fetch_add(1, acq_rel);                               // pairs: sched.machines
-  m.next_machine = machines_.load(relaxed);                           // relaxed: exchanged below
-  while (!machines_.compare_exchange(m.next_machine, &m, acq_rel)) {  // pairs: sched.machines
+  live_machines_.fetch_add(1, acq_rel);  // pairs: sched.machines
+  if (!std::exchange(m.is_listed, true)) {
+    m.next_machine = machines_.load(relaxed);                           // relaxed: exchanged below
+    while (!machines_.compare_exchange(m.next_machine, &m, acq_rel)) {  // pairs: sched.machines
+    }
   }
   thread_options options;
   options.name = "weft";
-  if (m.os.start(machine_starter::thread, &m, options) == std::errc{}) return true;
-  m.has_ended.store(true, release);                                   // pairs: sched.machines
+  if (m.os.start(machine_starter::thread, &m, options) == std::errc{}) {
+    m.is_launched.store(true, release);  // pairs: sched.machines
+    return true;
+  }
   if (live_machines_.fetch_sub(1, acq_rel) == 1) report_no_thread();  // pairs: sched.machines
   return false;
 }
@@ -344,12 +359,15 @@ void scheduler::wait_for_pinned(machine& m) noexcept {
     m.sleeps_pinned.store(true, release);  // pairs: sched.machines
     m.wake.wait();
     m.sleeps_pinned.store(false, release);  // pairs: sched.machines
-    pinned_asleep_.fetch_sub(1, acq_rel);   // pairs: sched.machines
     asleep_.fetch_sub(1, relaxed);          // relaxed: likewise
     take_handed(m);
     fiber* f = std::exchange(m.handed_fiber, nullptr);
-    if (f == nullptr) return;  // the machines shall end
+    if (f == nullptr) {  // the machines shall end
+      pinned_asleep_.fetch_sub(1, acq_rel);  // pairs: sched.machines
+      return;
+    }
     run_fiber(m, f);
+    if (m.is_hog) hog_ends(m);
   }
 }
 
@@ -361,6 +379,8 @@ void scheduler::hand_to_pinned(machine& m, fiber* f) noexcept {
   in_transit(*m.p);
   owner.handed = std::exchange(m.p, nullptr);
   owner.handed_fiber = f;
+  // By the waker: to stop() it does not count as asleep any more.
+  pinned_asleep_.fetch_sub(1, acq_rel);  // pairs: sched.machines
   owner.wake.wake();
 }
 

@@ -42,6 +42,11 @@ void call_on_system_stack(void (*call)(void*), void* argument) {
   leave(*current_machine(), 0);
 }
 
+bool is_on_system_stack() noexcept {
+  const machine* m = current_machine();
+  return m != nullptr && m->on_system_stack;
+}
+
 // To the loop and back on the same machine; m.current() stays, nobody else can resume the fiber.
 void scheduler::switch_for_call(machine& m, fiber& f, void (*call)(void*), void* argument) {
   m.system_call = call;

@@ -23,6 +23,7 @@ scheduler::scheduler(const scheduler_options& options)
   poller_ = options.make_poller();
   sysmon_ = std::make_unique<sysmon>(*this);
   coarse_now_.store(monotonic_ns(), relaxed);  // relaxed: nobody else is there yet
+  register_scheduler(*this);
   try {
     make_processors(options.procs);
     for (unsigned i = options.procs; i != 0; --i) {
@@ -36,10 +37,10 @@ scheduler::scheduler(const scheduler_options& options)
         throw_system_error(std::make_error_code(error), "weft: sysmon thread");
     }
   } catch (...) {
+    unregister_scheduler(*this);
     free_processors();
     throw;
   }
-  register_scheduler(*this);
 }
 
 scheduler::~scheduler() {
@@ -109,15 +110,16 @@ void scheduler::change_procs(unsigned old, unsigned n) {
   lock_.lock();
   procs_.store(n, release);  // pairs: sched.procs
   drop_idle_beyond_locked(n);
-  excess_ = 0;
+  unsigned excess = 0;
   for (unsigned i = n; i < old; ++i) {
     processor* p = processors_[i].load(acquire);                  // pairs: sched.processors
     if (p->status.load(acquire) == processor::retired) continue;  // pairs: processor.status
-    ++excess_;
+    ++excess;
     // pairs: processor.status
     if (machine* m = p->holder.load(acquire)) set_reason(*m, attention::yield);
   }
-  if (excess_ == 0) {
+  excess_.store(excess, release);  // pairs: sched.procs
+  if (excess == 0) {
     lock_.unlock();
     return;
   }

@@ -34,9 +34,13 @@ void overflow(scheduler& s, processor& p, fiber* f) noexcept {
 void ready(fiber* f) noexcept {
   machine* m = current_machine();
   if (m == nullptr || m->home != f->home) {
-    f->home->wakes_.fetch_add(1, relaxed);  // relaxed: the deadlock check looks twice
-    f->set_state(fiber_state::runnable);
-    f->home->inject(f);
+    // The end of a run waits for whoever is in here.
+    scheduler& home = *f->home;
+    home.foreign_readies_.fetch_add(1, acq_rel);  // pairs: sched.wakes
+    home.wakes_.fetch_add(1, acq_rel);            // pairs: sched.wakes
+    f->state.store(fiber_state::runnable, release);  // pairs: sched.wakes
+    home.inject(f);
+    home.foreign_readies_.fetch_sub(1, acq_rel);  // pairs: sched.wakes
     return;
   }
   const std::uint32_t outer = enter(*m);
@@ -60,9 +64,8 @@ void scheduler::ready_local(machine& m, fiber* f) noexcept {
     waker->has_readied = true;
     // relaxed: a prediction
     if (waker->parks_after_ready.load(relaxed) >= likely_parks) return;
-  } else {
-    full_fence();
   }
+  full_fence();
   wake_one();
 }
 
@@ -111,7 +114,8 @@ void scheduler::wake_one() noexcept {
   bool wakes_sysmon = false;
   {
     lock_guard held(lock_);
-    if (idle_processors_ != nullptr) {
+    // relaxed: set under the lock
+    if (idle_processors_ != nullptr && !is_stopping_.load(relaxed)) {
       if (idle_machines_ != nullptr) {
         m = idle_machines_;
         idle_machines_ = m->next_idle;

@@ -46,7 +46,7 @@ fiber* scheduler::find_runnable(machine& m) {
       if (fiber* f = pick_seeded(m)) return f;
       continue;
     }
-    if (p.picks % fairness_period == 0) {
+    if (p.is_time_to_look_around()) {
       if (fiber* f = look_around(p)) return f;
     }
     if (fiber* f = next_local(p)) return f;
@@ -58,7 +58,7 @@ fiber* scheduler::find_runnable(machine& m) {
 }
 
 fiber* scheduler::next_local(processor& p) noexcept {
-  ++p.picks;
+  p.count_pick();
   // relaxed: a look that saves the exchange
   if (p.run_next.load(relaxed) != nullptr && (++p.inherited < max_inherited || p.queue.empty())) {
     if (fiber* f = p.run_next.exchange(nullptr, acquire)) return f;  // pairs: processor.run_next
@@ -81,7 +81,7 @@ fiber* scheduler::look_around(processor& p) noexcept {
     polling_.store(false, release);  // pairs: sched.polling
   }
   if (fiber* f = take_global(p)) {
-    ++p.picks;
+    p.count_pick();
     return f;
   }
   // What has become due, else the usual order: the queue before run_next would let a fiber that has
@@ -183,7 +183,7 @@ fiber* scheduler::pick_seeded(machine& m) noexcept {
       }
     }
     if (fiber* f = p.run_next.exchange(nullptr, acquire)) {  // pairs: processor.run_next
-      if (!p.queue.push(f)) return f;
+      if (!p.queue.push(f)) inject(f);
     }
     const std::uint32_t n = p.queue.size();
     if (n != 0) {

@@ -316,7 +316,7 @@ stack scheduler::take_stack(machine& m, std::size_t size) noexcept {
 
 void scheduler::put_stack(machine& m, fiber* f) noexcept {
   const stack s = std::exchange(f->on, stack{});
-  if (has_waiting_for_stack_.load(relaxed) && give_to_waiting(s, *f)) return;  // relaxed: a hint
+  if (has_waiting_for_stack_.load(relaxed) && give_to_waiting(s, f->stack_size)) return;  // relaxed: a hint
   processor* p = m.p;
   if (f->stack_size != 0 || p == nullptr) {
     pool_for(f->stack_size).release(s);
@@ -332,6 +332,7 @@ void scheduler::put_stack(machine& m, fiber* f) noexcept {
 // No stack is to be had: the fiber waits for one that another fiber leaves. If none is left that
 // could leave one, nothing will ever run it.
 void scheduler::refuse_stack(fiber* f) noexcept {
+  const std::uint32_t size = f->stack_size;  // once in the list it may run and end
   std::size_t waiting = 0;
   {
     lock_guard held(lock_);
@@ -340,20 +341,20 @@ void scheduler::refuse_stack(fiber* f) noexcept {
     has_waiting_for_stack_.store(true, relaxed);  // relaxed: a hint, under the lock
   }
   // One may have been left meanwhile by somebody who did not see us.
-  const stack s = pool_for(f->stack_size).allocate();
+  const stack s = pool_for(size).allocate();
   if (s) {
-    if (!give_to_waiting(s, *f)) pool_for(f->stack_size).release(s);
+    if (!give_to_waiting(s, size)) pool_for(size).release(s);
     return;
   }
   if (stacks_in_use() == 0) report_out_of_stacks(waiting);
 }
 
-bool scheduler::give_to_waiting(const stack& s, const fiber& like) noexcept {
+bool scheduler::give_to_waiting(const stack& s, std::uint32_t size) noexcept {
   fiber* f = nullptr;
   {
     lock_guard held(lock_);
     f = no_stack_.pop_front();
-    if (f != nullptr && f->stack_size != like.stack_size) {
+    if (f != nullptr && f->stack_size != size) {
       no_stack_.push_back(f);
       f = nullptr;
     }

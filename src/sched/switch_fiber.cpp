@@ -71,7 +71,7 @@ void scheduler::switch_away(machine& m, fiber& from, bool ends) {
 // A fiber that can be switched to from a fiber's stack: nothing here may block or take long.
 fiber* scheduler::pick_direct(machine& m) noexcept {
   processor* p = m.p;
-  if (p == nullptr || m.pinned != nullptr || is_seeded() || p->picks % direct_period == 0 ||
+  if (p == nullptr || m.pinned != nullptr || is_seeded() || p->is_time_to_look_around() ||
       p->id >= procs() || is_stopping_.load(acquire))  // pairs: sched.stopping
     return nullptr;
   fiber* next = next_local(*p);
@@ -93,6 +93,8 @@ void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::c
   machine& m = *current_machine();
   fiber& f = *m.current();
   enter(m);
+  const bool in_call = f.in_call.load(relaxed);  // relaxed: its own
+  if (WEFT_UNLIKELY(in_call)) static_cast<void>(take_lent_back(m));
   note_parking(m, f);
   f.wait = wait;
   f.reason.store(reason, relaxed);       // relaxed: for reports
@@ -102,7 +104,9 @@ void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::c
   m.commit_argument = argument;
   switch_away(m, f, false);
   f.wait = nullptr;
-  leave(*current_machine(), 0);
+  machine& here = *current_machine();
+  if (WEFT_UNLIKELY(in_call)) lend_processor(here);
+  leave(here, 0);
 }
 
 namespace {
@@ -126,11 +130,15 @@ void scheduler::yield_current(bool to_global) {
   machine& m = *current_machine();
   fiber& f = *m.current();
   enter(m);
+  const bool in_call = f.in_call.load(relaxed);  // relaxed: its own
+  if (WEFT_UNLIKELY(in_call)) static_cast<void>(take_lent_back(m));
   processor* p = m.p;
   if (!to_global && p != nullptr && !is_seeded()) {
     // Alone: nothing to switch to. The periodic look around is due all the same.
     const bool alone = !p->has_work() && global_size_.load(relaxed) == 0;  // relaxed: a hint
-    if (alone && m.pinned == nullptr && ++p->picks % direct_period != 0) {
+    if (alone) p->count_pick();
+    if (alone && m.pinned == nullptr && !p->is_time_to_look_around()) {
+      if (WEFT_UNLIKELY(in_call)) lend_processor(m);
       leave(m, 0);
       return;
     }
@@ -141,7 +149,9 @@ void scheduler::yield_current(bool to_global) {
   m.commit = to_global ? commit_yield_global : commit_yield;
   m.commit_argument = &f;
   switch_away(m, f, false);
-  leave(*current_machine(), 0);
+  machine& here = *current_machine();
+  if (WEFT_UNLIKELY(in_call)) lend_processor(here);
+  leave(here, 0);
 }
 
 // Gives the fiber a stack and its entry. `cached_only`: only if the processor has a warm one.
@@ -187,9 +197,11 @@ void destroy_locals(fiber* f) noexcept {
 // What belongs to a fiber and is destroyed by itself; the destructors may park. The callable goes
 // after the locals: its end is what joiners wait for. What its captures made anew goes last.
 void destroy_contents(fiber* f) noexcept {
+  ++f->keeps_stack;  // what they wait for comes first, also when the run is being unwound
   destroy_locals(f);
   if (f->callable != nullptr) type_of(*f).destroy(f->callable);
   destroy_locals(f);
+  --f->keeps_stack;
 }
 
 }  // namespace
@@ -203,7 +215,7 @@ fiber* scheduler::end_and_continue(fiber* f) noexcept {
   fiber* next = nullptr;
   if (m.p != nullptr && m.pinned == nullptr && f->stack_size == 0 && !has_thread_sanitizer &&
       !is_seeded() && !is_stopping_.load(relaxed) &&  // relaxed: looked at again by the loop
-      m.p->picks % direct_period != 0 && m.p->id < procs()) {
+      !m.p->is_time_to_look_around() && m.p->id < procs()) {
     next = next_local(*m.p);
     if (next != nullptr && (next->on || next->stack_size != 0 || next->pinned_to != nullptr)) {
       put_back(*m.p, next);

@@ -35,6 +35,7 @@ std::errc sysmon::start() noexcept {
 }
 
 void sysmon::stop() noexcept {
+  ends_.store(true, release);  // pairs: sysmon.ends
   note_.wake();
   if (os_.is_joinable()) os_.join();
 }
@@ -45,7 +46,7 @@ void* sysmon::thread(void* self) noexcept {
 }
 
 void sysmon::run() noexcept {
-  while (!s_.is_stopping_.load(acquire)) {  // pairs: sched.stopping
+  while (!ends_.load(acquire)) {  // pairs: sysmon.ends
     const std::int64_t now = monotonic_ns();
     s_.coarse_now_.store(now, relaxed);  // relaxed: for reports
     if (s_.options_.trace_period_ms != 0 && now >= next_trace_) {
@@ -58,6 +59,9 @@ void sysmon::run() noexcept {
       // pairs: sched.processors
       if (processor* p = s_.processors_[i].load(acquire)) look_at(*p, now);
     }
+    // Work that nobody was woken for: its waker runs on, or the system had refused a thread.
+    // relaxed: a hint
+    if (s_.idle_count_.load(relaxed) != 0 && has_stuck_work()) s_.wake_one();
     if (s_.idle_count_.load(acquire) == s_.procs()) {  // pairs: sched.idle
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
     } else {
@@ -85,9 +89,8 @@ void sysmon::sleep(std::int64_t now) noexcept {
 void sysmon::sleep_while_idle(std::int64_t now) noexcept {
   {
     lock_guard held(s_.lock_);
-    if (s_.idle_count_.load(relaxed) != s_.procs() ||  // relaxed: under the lock
-        s_.is_stopping_.load(relaxed))                 // relaxed: set under the lock
-      return;
+    // relaxed: under the lock
+    if (s_.idle_count_.load(relaxed) != s_.procs() || ends_.load(relaxed)) return;
     s_.sysmon_sleeps_ = true;
   }
   s_.stacks_.trim(warm_stacks_kept);
@@ -106,13 +109,12 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
 
 void sysmon::look_at(processor& p, std::int64_t now) noexcept {
   const std::uint32_t status = p.status.load(acquire);  // pairs: processor.status
+  look_at_timers(p, now);
   switch (status & 3U) {
     case processor::running:
-      look_at_timers(p, now);
       look_at_running(p, now);
       break;
     case processor::blocking:
-      look_at_timers(p, now);
       look_at_blocking(p, status);
       break;
     default:
@@ -137,6 +139,11 @@ bool sysmon::others_wait() const noexcept {
 }
 
 void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
+  // It has chosen no fiber since the last look. What waits in run_next was left to its waker, which
+  // has not parked as predicted.
+  const std::uint32_t picks = p.picks.load(relaxed);  // relaxed: a sample
+  p.is_stuck = picks == p.seen_picks;
+  p.seen_picks = picks;
   const std::uint32_t slice = p.slice.load(relaxed);  // relaxed: a sample
   if (slice != p.seen_slice) {
     p.seen_slice = slice;
@@ -148,11 +155,9 @@ void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
   if (m == nullptr) return;
   const bool excess = p.id >= s_.procs();
   const bool somebody_waits = p.has_work() || others_wait();
-  // The wake policy kept quiet about what waits in run_next, and its waker runs on.
-  if (p.run_next.load(relaxed) != nullptr &&                              // relaxed: a hint
-      s_.idle_count_.load(relaxed) != 0) {                                // relaxed: a hint
+  // relaxed: hints
+  if (p.is_stuck && p.run_next.load(relaxed) != nullptr && s_.idle_count_.load(relaxed) != 0) {
     if (fiber* f = m->current()) f->parks_after_ready.store(0, relaxed);  // relaxed: a prediction
-    s_.wake_one();
   }
   const std::int64_t ran = now - p.seen_since;
   const std::int64_t limit = others_wait() ? short_slice : long_slice;
@@ -177,7 +182,18 @@ void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
   p.asked = ask_for_processor(*m);
 }
 
-// Fires what is overdue on a processor whose machine is busy with something else.
+bool sysmon::has_stuck_work() const noexcept {
+  if (s_.global_size_.load(relaxed) != 0) return true;  // relaxed: a hint
+  const unsigned n = s_.made_.load(acquire);            // pairs: sched.processors
+  for (unsigned i = 0; i < n; ++i) {
+    const processor* p = s_.processors_[i].load(acquire);  // pairs: sched.processors
+    if (p != nullptr && p->is_stuck && p->has_work()) return true;
+  }
+  return false;
+}
+
+// Fires what is overdue on a processor, whoever has it or not: its machine may be busy, and an idle
+// one's timers are nobody's while no machine polls.
 void sysmon::look_at_timers(processor& p, std::int64_t now) noexcept {
   if (p.timers.next_due() <= now) p.timers.run_due(now);
 }

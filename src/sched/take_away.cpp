@@ -10,7 +10,9 @@ WEFT_COLD void answer_attention(machine& m) noexcept {
   for (;;) {
     const std::uint32_t state = word & attention::state_mask;
     if (state == attention::none) return;
-    const std::uint32_t answered = word & ~std::uint32_t{attention::state_mask};
+    std::uint32_t answered = word & ~std::uint32_t{attention::state_mask};
+    // Without a processor it must come to a safepoint's slow path, where it gets one or queues.
+    if (state == attention::taken) answered |= attention::yield;
     if (!m.attention.compare_exchange(word, answered, acq_rel)) continue;  // pairs: attention.word
     if (state == attention::taken) {
       m.p = nullptr;

@@ -38,7 +38,8 @@ void refuse_parking_here(const machine& m) {
 WEFT_COLD void safepoint_slow() {
   machine& m = *current_machine();
   fiber* f = m.current();
-  if (f == nullptr || m.on_system_stack) return;
+  // Inside blocking(f) the processor is lent: there is nothing to yield.
+  if (f == nullptr || m.on_system_stack || m.lent != nullptr) return;
   enter(m);
   const std::uint32_t reasons = take_reasons(m);
   if (m.home->is_seeded()) {
@@ -53,7 +54,7 @@ WEFT_COLD void safepoint_slow() {
   const bool lost = m.p == nullptr && !m.home->acquire_idle(m);
   const bool yields = lost || (reasons & attention::yield) != 0;
   // What waits in the global queue comes first then.
-  if (yields && m.p != nullptr) m.p->picks = 0;
+  if (yields && m.p != nullptr) m.p->picks.store(0, relaxed);  // relaxed: owner
   leave(m, 0);
   if (has_to_unwind(*f)) unwind_now(*f);
   if (yields) {
@@ -143,6 +144,9 @@ std::uint32_t wait_state::park(commit release_locks, void* argument) {
   if (WEFT_UNLIKELY(m.on_system_stack || f.exits || m.home->is_unwinding())) {
     f.exits |= m.home->is_unwinding() && !f.is_service;
     if (m.on_system_stack || has_to_unwind(f)) {
+      // A single wait must be off its list before the lock goes: who finds it there takes it for
+      // parked. A shared one is still arming.
+      if (kind_ == kind::single && place_count_ != 0 && places_[0].is_linked()) places_[0].unlink();
       release_locks(argument);
       detach();
       refuse_parking_here(m);

@@ -115,20 +115,24 @@ TEST_CASE("waiter I1: of several sources that find a parked wait one wins", "[sc
         index = wait.park(here.lock);
       });
       t.until_blocked();
+      waiter* w = nullptr;
+      claim claims[3];
       {
         lock_guard held(here.lock);
-        waiter* w = here.list.pop_front();
+        w = here.list.pop_front();
         REQUIRE(w != nullptr);
-        wait_state& wait = *w->state;
-        CHECK(wait.try_claim(by_list) == claim::parked);
-        CHECK(wait.try_claim(by_list) == claim::lost);
-        CHECK(wait.try_claim(by_deadline) == claim::lost);
-        CHECK(cancel.fire());  // loses, and does not wake it
-        CHECK(wait.claimed_index() == by_list);
-        for (int i = 0; i < 20; ++i) weft::yield();
-        CHECK_FALSE(t.is_done());
-        wait.wake();
+        claims[0] = w->state->try_claim(by_list);
+        claims[1] = w->state->try_claim(by_list);
+        claims[2] = w->state->try_claim(by_deadline);
       }
+      CHECK(claims[0] == claim::parked);
+      CHECK(claims[1] == claim::lost);
+      CHECK(claims[2] == claim::lost);
+      CHECK(cancel.fire());  // loses, and does not wake it
+      CHECK(w->state->claimed_index() == by_list);
+      for (int i = 0; i < 20; ++i) weft::yield();
+      CHECK_FALSE(t.is_done());
+      w->state->wake();
       t.join();
       CHECK(index == by_list);
     }
@@ -284,43 +288,36 @@ TEST_CASE("waiter I1: of sources that claim at the same time, while the owner pa
   test::run_with_procs([] {
     constexpr int rounds = 300;
     constexpr std::uint32_t sources = 3;
-    std::atomic<wait_state*> open{nullptr};
-    std::atomic<std::uint32_t> ready{0};
-    std::atomic<bool> ends{false};
+    wait_state* wait_of_round = nullptr;
+    std::atomic<int> round{0};
+    std::atomic<std::uint32_t> tries{0};
     test::tally won;
     std::vector<std::thread> threads;
     for (std::uint32_t i = 0; i < sources; ++i) {
       threads.emplace_back([&, i] {
-        wait_state* last = nullptr;
-        while (!ends.load()) {
-          wait_state* wait = open.load();
-          if (wait == last) {
-            std::this_thread::yield();
-            continue;
-          }
-          last = wait;
-          if (wait == nullptr) continue;
-          const claim c = wait->try_claim(i);
+        for (int r = 1; r <= rounds; ++r) {
+          while (round.load() != r) std::this_thread::yield();
+          wait_state& wait = *wait_of_round;
+          const claim c = wait.try_claim(i);
           if (c != claim::lost) won.add();
-          // The owner waits for all of them before its wait dies.
-          ready.fetch_add(1);
-          if (c == claim::parked) wait->wake();
+          // The wait lives until all have tried, and one that was parked until it is woken.
+          tries.fetch_add(1);
+          if (c == claim::parked) wait.wake();
         }
       });
     }
-    for (int round = 0; round < rounds; ++round) {
+    for (int r = 1; r <= rounds; ++r) {
       multi_wait wait(wait_reason::select, nullptr, 0);
-      ready.store(0);
-      open.store(&wait);
+      wait_of_round = &wait;
+      round.store(r);
       int commits = 0;
       const std::uint32_t index = wait.park(count_run, &commits);
       REQUIRE(index < sources);
       REQUIRE(commits == 1);
-      while (ready.load() != sources) weft::yield();
-      open.store(nullptr);
-      REQUIRE(won.count() == round + 1);
+      while (tries.load() != sources) weft::yield();
+      tries.store(0);
+      REQUIRE(won.count() == r);
     }
-    ends.store(true);
     for (std::thread& t : threads) t.join();
   });
 }

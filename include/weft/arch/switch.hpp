@@ -26,6 +26,8 @@ void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, 
     __attribute__((weak));
 void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old,
                                      std::size_t* size_old) __attribute__((weak));
+void __asan_unpoison_memory_region(void const volatile* address, std::size_t size)
+    __attribute__((weak));
 void* __tsan_get_current_fiber() __attribute__((weak));
 void* __tsan_create_fiber(unsigned flags) __attribute__((weak));
 void __tsan_destroy_fiber(void* fiber) __attribute__((weak));
@@ -72,6 +74,8 @@ void describe_own_thread(execution& self) noexcept;
 // Prepares `e` to begin at `entry` on `s`. The entry's argument goes to arrived() first.
 inline void prepare_entry(execution& e, const stack& s,
                           void (*entry)(boost::context::detail::transfer_t)) noexcept {
+  // Frames that were left without returning have left their red zones behind.
+  if (WEFT_UNLIKELY(has_address_sanitizer)) __asan_unpoison_memory_region(s.limit, s.size());
   e.context = boost::context::detail::make_fcontext(s.top, s.size(), entry);
   e.exceptions = {};
   e.error_number = 0;

@@ -53,7 +53,9 @@ struct machine : machine_words {
   machine* next_idle = nullptr;     // scheduler lock
   machine* next_machine = nullptr;  // list of all; never changes once visible
   atomic<bool> sleeps_pinned{false};
+  atomic<bool> is_launched{false};  // `os` is complete: it may be joined
   atomic<bool> has_ended{false};
+  bool is_listed = false;
   os_thread os;
   random_source random;
 };

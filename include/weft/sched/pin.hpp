@@ -12,5 +12,7 @@ void unpin_current() noexcept;
 
 // Runs call(argument) on the OS thread's stack. It may not park, and lets no exception out.
 void call_on_system_stack(void (*call)(void*), void* argument);
+// The caller is inside such a call.
+[[nodiscard]] bool is_on_system_stack() noexcept;
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -50,7 +50,14 @@ struct processor {
   timer_heap timers;
 
   // Counts choices of a fiber; every 61st looks at the global queue, the timers and the poller.
-  std::uint32_t picks = 0;
+  // relaxed: the owner writes it, sysmon samples it
+  atomic<std::uint32_t> picks{0};
+  void count_pick() noexcept { picks.store(picks.load(relaxed) + 1, relaxed); }
+  [[nodiscard]] bool is_time_to_look_around() const noexcept {
+    return picks.load(relaxed) % look_around_period == 0;  // relaxed: as above
+  }
+  // A prime, as in Go: no pattern of the program falls in step with it.
+  static constexpr std::uint32_t look_around_period = 61;
   // Grows when a new time slice begins; sysmon samples it.
   atomic<std::uint32_t> slice{0};
   std::uint32_t inherited = 0;  // run_next choices in a row
@@ -71,6 +78,8 @@ struct processor {
   // sysmon's own.
   std::uint32_t seen_slice = 0;
   std::int64_t seen_since = 0;
+  std::uint32_t seen_picks = 0;
+  bool is_stuck = false;            // no fiber was chosen between the last two looks
   std::uint32_t asked = 0;          // the number of the request under way, 0: none
   std::uint32_t seen_blocking = 0;  // the status of a blocking call seen at the last look
 

@@ -149,8 +149,8 @@ class scheduler {
   }
   // Main is known from its start on, and has left when it has ended by exit_fiber.
   void set_main(fiber* f) noexcept {
-    main_fiber_ = f;
-    main_id_ = f->id.load(relaxed);  // relaxed: just made by the caller
+    main_id_.store(f->id.load(relaxed), relaxed);  // relaxed: published by the next
+    main_fiber_.store(f, release);                 // pairs: sched.main
   }
   // Somebody waits for fibers, so that it matters when none can run: main, those that main has left
   // by exit_fiber, or the end of the run for all of them.
@@ -243,6 +243,8 @@ class scheduler {
 
   // blocking.cpp
   [[nodiscard]] bool retake_from_blocking(processor& p, std::uint32_t seen) noexcept;
+  void lend_processor(machine& m) noexcept;
+  bool take_lent_back(machine& m) noexcept;
   void wait_for_blocking_slot();
   void blocking_slot_free() noexcept;
 
@@ -257,7 +259,7 @@ class scheduler {
   stack take_stack(machine& m, std::size_t size) noexcept;
   void put_stack(machine& m, fiber* f) noexcept;
   void refuse_stack(fiber* f) noexcept;
-  bool give_to_waiting(const stack& s, const fiber& like) noexcept;
+  bool give_to_waiting(const stack& s, std::uint32_t size) noexcept;
   [[nodiscard]] std::size_t stacks_in_use() const noexcept;
 
   // ends.cpp, deadlock.cpp, reports.cpp
@@ -281,7 +283,7 @@ class scheduler {
   fiber_chain no_stack_;     // runnable, but no stack was to be had
   wait_list procs_waiters_;  // set_procs, until excess_ is 0
   wait_list turn_waiters_;   // set_procs, until another one has returned
-  unsigned excess_ = 0;      // processors beyond procs_ that are not retired yet
+  atomic<unsigned> excess_{0};  // processors beyond procs_ that are not retired yet
   bool is_changing_procs_ = false;
   bool sysmon_sleeps_ = false;
   bool poller_sleeps_ = false;
@@ -316,7 +318,9 @@ class scheduler {
   int blocking_slots_ = 0;      // given to whoever is about to wait; guarded by blocking_lock_
 
   atomic<machine*> machines_{nullptr};  // all ever made
+  atomic<machine*> spare_machine_{nullptr};  // the system refused its thread
   atomic<unsigned> machine_count_{0};
+  atomic<int> foreign_readies_{0};        // other threads that are making a fiber runnable now
   atomic<unsigned> live_machines_{0};  // whose threads run
   atomic<unsigned> pinned_asleep_{0};  // of these, asleep until their pinned fiber runs
 
@@ -347,8 +351,8 @@ class scheduler {
     bool warned = false;
   };
   deadlock_watch watch_;  // sysmon only
-  fiber* main_fiber_ = nullptr;
-  std::uint64_t main_id_ = 0;
+  atomic<fiber*> main_fiber_{nullptr};
+  atomic<std::uint64_t> main_id_{0};
   atomic<bool> waits_for_all_{false};
   atomic<bool> main_left_{false};
   std::string deadlock_dump_;

@@ -14,6 +14,7 @@
 //                 limit, until a processor leaves the idle list.
 // Slices      a fiber that waits for a timer, the poller or another thread was made ready into the
 //             global queue or by a due timer: 1 ms. CPU-bound fibers among themselves: 10 ms.
+// Order       pair sysmon.ends: set by stop(), seen by the thread.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +47,7 @@ class sysmon {
   void look_at_blocking(processor& p, std::uint32_t status) noexcept;
   void look_at_timers(processor& p, std::int64_t now) noexcept;
   [[nodiscard]] bool others_wait() const noexcept;
+  [[nodiscard]] bool has_stuck_work() const noexcept;
 
   scheduler& s_;
   note note_;
@@ -55,6 +57,7 @@ class sysmon {
   std::int64_t next_trace_ = 0;
   int idle_looks_ = 0;
   bool blocking_waits_ = false;
+  atomic<bool> ends_{false};
 };
 
 }  // namespace weft::inline WEFT_ABI::detail
