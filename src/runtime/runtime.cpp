@@ -125,9 +125,7 @@ namespace {
 
 // Not a plain thread, which has none; not a call on the system stack, which can't be switched away
 // from when the processor is gone at its end.
-bool lends_processor() noexcept {
-  return this_fiber_or_null() != nullptr && !is_on_system_stack();
-}
+bool lends_processor() noexcept { return this_fiber_or_null() != nullptr && !is_on_system_stack(); }
 
 }  // namespace
 

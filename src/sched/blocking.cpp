@@ -5,8 +5,8 @@
 //             processor is gone, and the fiber takes an idle one or queues.
 //             Meanwhile the machine has no processor, so that what f calls of the runtime, a nested
 //             blocking(f) included, works as for a hog that has lost it.
-//             A call that parks all the same (it uses a channel, say) takes the processor back for the
-//             switch, and lends whichever it comes back with.
+//             A call that parks all the same (it uses a channel, say) takes the processor back for
+//             the switch, and lends whichever it comes back with.
 //             The machine's number in the word makes a stale CAS fail: the same processor may be in
 //             another machine's blocking call by then.
 // Limit       at most max_blocking calls at once; the others wait, first come, first served.

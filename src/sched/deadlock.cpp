@@ -135,15 +135,15 @@ bool scheduler::is_quiescent() const noexcept {
          hogs_.load(acquire) == 0 &&              // pairs: sched.hogs
          in_blocking_.load(acquire) == 0 &&       // pairs: sched.blocking
          // relaxed: looked at twice
-         !has_visible_work() && spinning_.load(relaxed) == 0 &&
-         excess_.load(acquire) == 0 && earliest_timer() == never && !poller_->has_waiters() &&
+         !has_visible_work() && spinning_.load(relaxed) == 0 && excess_.load(acquire) == 0 &&
+         earliest_timer() == never && !poller_->has_waiters() &&
          (num_fibers() != 0 || main_left_.load(acquire));  // pairs: sched.main
 }
 
 bool scheduler::is_waited_for() const noexcept {
   if (main_left_.load(acquire)) return true;      // pairs: sched.main
   if (waits_for_all_.load(acquire)) return true;  // pairs: sched.main
-  const fiber* f = main_fiber_.load(acquire);  // pairs: sched.main
+  const fiber* f = main_fiber_.load(acquire);     // pairs: sched.main
   // relaxed: looked at twice
   return f != nullptr && f->id.load(relaxed) == main_id_.load(relaxed) &&
          f->state.load(relaxed) != fiber_state::free;  // relaxed: likewise

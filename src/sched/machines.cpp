@@ -282,7 +282,8 @@ void scheduler::start_with(processor& p, machine* m, bool spinning) noexcept {
       release_to_idle(p);
       // If there is a spare one already, this one stays unused in the list.
       machine* none = nullptr;
-      static_cast<void>(spare_machine_.compare_exchange(none, m, acq_rel));  // pairs: sched.machines
+      // pairs: sched.machines
+      static_cast<void>(spare_machine_.compare_exchange(none, m, acq_rel));
     }
     return;
   }
@@ -362,7 +363,7 @@ void scheduler::wait_for_pinned(machine& m) noexcept {
     asleep_.fetch_sub(1, relaxed);          // relaxed: likewise
     take_handed(m);
     fiber* f = std::exchange(m.handed_fiber, nullptr);
-    if (f == nullptr) {  // the machines shall end
+    if (f == nullptr) {                      // the machines shall end
       pinned_asleep_.fetch_sub(1, acq_rel);  // pairs: sched.machines
       return;
     }

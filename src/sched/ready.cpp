@@ -36,8 +36,8 @@ void ready(fiber* f) noexcept {
   if (m == nullptr || m->home != f->home) {
     // The end of a run waits for whoever is in here.
     scheduler& home = *f->home;
-    home.foreign_readies_.fetch_add(1, acq_rel);  // pairs: sched.wakes
-    home.wakes_.fetch_add(1, acq_rel);            // pairs: sched.wakes
+    home.foreign_readies_.fetch_add(1, acq_rel);     // pairs: sched.wakes
+    home.wakes_.fetch_add(1, acq_rel);               // pairs: sched.wakes
     f->state.store(fiber_state::runnable, release);  // pairs: sched.wakes
     home.inject(f);
     home.foreign_readies_.fetch_sub(1, acq_rel);  // pairs: sched.wakes

@@ -1,7 +1,7 @@
 // The list of all schedulers, and which of them a caller means.
 //
-// Order       pair registry.place: a scheduler is stored with release when it is complete, loaded with
-//             acquire without the lock.
+// Order       pair registry.place: a scheduler is stored with release when it is complete, loaded
+//             with acquire without the lock.
 #include "weft/sched/registry.hpp"
 
 #include <algorithm>

@@ -316,7 +316,8 @@ stack scheduler::take_stack(machine& m, std::size_t size) noexcept {
 
 void scheduler::put_stack(machine& m, fiber* f) noexcept {
   const stack s = std::exchange(f->on, stack{});
-  if (has_waiting_for_stack_.load(relaxed) && give_to_waiting(s, f->stack_size)) return;  // relaxed: a hint
+  // relaxed: a hint
+  if (has_waiting_for_stack_.load(relaxed) && give_to_waiting(s, f->stack_size)) return;
   processor* p = m.p;
   if (f->stack_size != 0 || p == nullptr) {
     pool_for(f->stack_size).release(s);

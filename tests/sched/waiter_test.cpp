@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/probe.hpp"
 #include "support/record.hpp"
 #include "support/run.hpp"
 #include "weft/arch/spinlock.hpp"
@@ -286,7 +287,7 @@ TEST_CASE("waiter: stale places are dropped where a claim looks for somebody", "
 TEST_CASE("waiter I1: of sources that claim at the same time, while the owner parks, one wins",
           "[sched][stress]") {
   test::run_with_procs([] {
-    constexpr int rounds = 300;
+    constexpr int rounds = test::sanitized ? 40 : 300;
     constexpr std::uint32_t sources = 3;
     wait_state* wait_of_round = nullptr;
     std::atomic<int> round{0};

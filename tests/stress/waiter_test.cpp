@@ -88,6 +88,12 @@ struct field {
   test::tally ended;  // tasks that wait no more
 };
 
+// Releases the lock and stays for a while: the wait may be over before the commit is.
+void unlock_and_linger(void* shared) noexcept {
+  static_cast<field*>(shared)->lock.unlock();
+  for (int i = 0; i < 2000; ++i) weft::detail::compiler_fence();
+}
+
 // One wait, with a random choice of sources.
 void wait_once(field& f, test::random& random) {
   std::shared_ptr<cancel_source> watched;  // lives longer than the wait
@@ -103,7 +109,8 @@ void wait_once(field& f, test::random& random) {
   }
   f.lock.lock();
   f.list.push_back(op->place);
-  const std::uint32_t index = op->wait.park(f.lock);
+  const std::uint32_t index =
+      random.below(2) == 0 ? op->wait.park(f.lock) : op->wait.park(unlock_and_linger, &f);
   f.e.that(op->place.ok == (index == by_list), "a value came if the list says so");
   f.e.that((op->value != 0) == op->place.ok, "and not otherwise");
   f.e.that(index != by_cancel || (watched != nullptr && watched->is_fired()), "only what was fired cancels");
@@ -114,8 +121,13 @@ void deliver_once(field& f, std::uint64_t value) {
   waiter* w = nullptr;
   {
     lock_guard held(f.lock);
-    w = pop_claimed(f.list);
-    if (w == nullptr) return;
+    for (;;) {
+      w = f.list.pop_front();
+      if (w == nullptr) return;
+      const claim c = w->state->try_claim(w->index);
+      f.e.that(c != claim::running, "the owner keeps the lock until its wait is open");
+      if (c == claim::parked) break;
+    }
     *static_cast<std::uint64_t*>(w->slot) = value;
     w->ok = true;
   }

@@ -51,8 +51,8 @@ template <class F>
 [[noreturn]] void child_main(F& f, const pipe_ends& out, const pipe_ends& err) {
   ::dup2(out.write, STDOUT_FILENO);
   ::dup2(err.write, STDERR_FILENO);
-  for (const int s : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM, SIGINT})
-    std::signal(s, SIG_DFL);
+  // Not SIGSEGV and SIGBUS: weft's own handler stays for the life of the process, once installed.
+  for (const int s : {SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGINT}) std::signal(s, SIG_DFL);
   int status = 0;
   try {
     f();

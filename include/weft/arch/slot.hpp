@@ -1,7 +1,7 @@
 // A value that is only read, behind a slot that elsewhere carries values to be written.
 //
-// Why unsafe  the constness is lost. Whoever gets the slot is told beside it that the value is only to
-//             be copied (waiter::copies, select_item::copies), and makes it const again first.
+// Why unsafe  the constness is lost. Whoever gets the slot is told beside it that the value is only
+//             to be copied (waiter::copies, select_item::copies), and makes it const again first.
 // Seen by     test "chan: a const value that is sent is copied and stays" and the sanitizers.
 #pragma once
 

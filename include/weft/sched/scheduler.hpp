@@ -280,9 +280,9 @@ class scheduler {
   processor* idle_processors_ = nullptr;
   machine* idle_machines_ = nullptr;
   fiber_chain global_;
-  fiber_chain no_stack_;     // runnable, but no stack was to be had
-  wait_list procs_waiters_;  // set_procs, until excess_ is 0
-  wait_list turn_waiters_;   // set_procs, until another one has returned
+  fiber_chain no_stack_;        // runnable, but no stack was to be had
+  wait_list procs_waiters_;     // set_procs, until excess_ is 0
+  wait_list turn_waiters_;      // set_procs, until another one has returned
   atomic<unsigned> excess_{0};  // processors beyond procs_ that are not retired yet
   bool is_changing_procs_ = false;
   bool sysmon_sleeps_ = false;
@@ -317,10 +317,10 @@ class scheduler {
   wait_list blocking_waiters_;  // guarded by blocking_lock_
   int blocking_slots_ = 0;      // given to whoever is about to wait; guarded by blocking_lock_
 
-  atomic<machine*> machines_{nullptr};  // all ever made
+  atomic<machine*> machines_{nullptr};       // all ever made
   atomic<machine*> spare_machine_{nullptr};  // the system refused its thread
   atomic<unsigned> machine_count_{0};
-  atomic<int> foreign_readies_{0};        // other threads that are making a fiber runnable now
+  atomic<int> foreign_readies_{0};     // other threads that are making a fiber runnable now
   atomic<unsigned> live_machines_{0};  // whose threads run
   atomic<unsigned> pinned_asleep_{0};  // of these, asleep until their pinned fiber runs
 
