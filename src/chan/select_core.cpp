@@ -126,12 +126,12 @@ class selection {
         done = carry_out(m_.items[i], woken);
       } catch (...) {
         unlock_all();
-        if (woken != nullptr) woken->state->wake();
+        wake_chained(woken);
         throw;
       }
       if (!done) continue;
       unlock_all();
-      if (woken != nullptr) woken->state->wake();
+      wake_chained(woken);
       chosen = i;
       return true;
     }

@@ -7,11 +7,6 @@ namespace weft::inline WEFT_ABI::detail {
 
 namespace {
 
-// Every so many choices the global queue, the timers and the poller come first, so that a busy
-// local queue starves none of them. A prime, as in Go: no pattern of the program falls in step with
-// it.
-constexpr std::uint32_t fairness_period = 61;
-
 // Fibers that keep readying each other share one slice; this bounds it where nobody samples slices.
 constexpr std::uint32_t max_inherited = 1000;
 

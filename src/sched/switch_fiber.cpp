@@ -18,12 +18,6 @@ namespace weft::inline WEFT_ABI::detail {
 
 using boost::context::detail::transfer_t;
 
-namespace {
-
-constexpr std::uint32_t direct_period = 61;  // choices; then the loop looks around
-
-}  // namespace
-
 void scheduler::finish_departure(machine& m) noexcept {
   if (m.ended != nullptr) {
     fiber* f = m.ended;

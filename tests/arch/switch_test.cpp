@@ -82,8 +82,7 @@ WEFT_NOINLINE bool rounds_up() {
 
 }  // namespace
 
-TEST_CASE("switch: both sides find what they kept in registers and on the stack",
-          "[arch][unit]") {
+TEST_CASE("switch: both sides find what they kept in registers and on the stack", "[arch][unit]") {
   std::uint64_t inside = 0;
   lone_fiber f([&](lone_fiber& self) { inside = mix_around(1, [&] { self.pause(); }); });
   const std::uint64_t outside = mix_around(2, [&] { f.resume(); });

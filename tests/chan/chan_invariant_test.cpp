@@ -143,8 +143,8 @@ class walk {
         }
         break;
       default:
-        cancel_();
-        std::tie(ctx_, cancel_) = weft::with_cancel(weft::context{});
+        shared_.cancel();
+        shared_ = weft::with_cancel(weft::context{});
         break;
     }
   }
@@ -152,7 +152,7 @@ class walk {
   template <class F>
   void start(F f) {
     tasks_.emplace_back(random_.below(16) == 0 ? kind::thread : kind::fiber,
-                        [f, ch = ch_, ctx = ctx_] {
+                        [f, ch = ch_, ctx = shared_.ctx] {
                           try {
                             f(ch, ctx);
                           } catch (const weft::closed_channel&) {
@@ -164,9 +164,71 @@ class walk {
   chan<int> ch_;
   invariant holds_;
   test::random random_;
-  weft::context ctx_;
-  weft::cancel_function cancel_ = [] {};
+  weft::cancelable_context shared_ = weft::with_cancel(weft::context{});
   std::vector<task> tasks_;
   bool seen_waiting_ = false;
 };
+
+void walk_with(invariant holds) {
+  const std::uint64_t seed = test::seed();
+  test::run_with_procs([=](unsigned procs) {
+    for (const std::size_t capacity : {0U, 1U, 3U}) {
+      INFO("WEFT_TEST_SEED=" << seed << ", capacity " << capacity);
+      walk(capacity, holds, seed, 10 * procs + capacity).run(300);
+    }
+  });
+}
+
 }  // namespace
+
+TEST_CASE("chan I1: receivers and senders never wait at the same time",
+          "[chan][unit][CH-09][CH-15]") {
+  walk_with(waits_on_one_side);
+}
+
+TEST_CASE("chan I2: receivers wait only while nothing is there, senders only while it is full",
+          "[chan][unit][CH-10][CH-11][CH-14]") {
+  walk_with(waits_with_reason);
+}
+
+TEST_CASE("chan I3: a closed channel has no waiters", "[chan][unit][CH-19][CH-20]") {
+  walk_with(is_left_when_closed);
+}
+
+TEST_CASE("chan I2: the place that a sender could not use goes to the next one",
+          "[chan][unit][CH-32]") {
+  for (const kind k : test::both_kinds) {
+    test::ledger l;
+    test::run_with_procs([&] {
+      INFO(test::name_of(k));
+      const chan<test::counted> ch = make_chan<test::counted>(1);
+      const auto [ctx, cancel] = weft::with_cancel(weft::context{});
+      ch.send({l, 0});
+      test::expectations e;
+      task first(k, [&, context = ctx] {
+        test::counted mine(l, 1);
+        std::error_code ec;
+        e.that(!ch.send(context, std::move(mine), ec), "the first sender gives up");
+        e.that(mine.value() == 1, "and keeps its value");
+      });
+      first.until_blocked("chan send");
+      task second(k, [&] { ch.send({l, 2}); });
+      second.until_blocked("chan send");
+      // The first sender's value is on its way into the buffer, behind the one that comes out.
+      l.arm(2);
+      const std::optional<test::counted> got = ch.try_recv();
+      l.disarm();
+      const view v = look_at(ch);
+      cancel();
+      first.join();
+      const std::optional<test::counted> rest = ch.recv();
+      second.join();
+      INFO(v.text());
+      CHECK(waits_with_reason(v));
+      CHECK(e.failures() == "");
+      CHECK((got.has_value() && got->value() == 0));
+      CHECK((rest.has_value() && rest->value() == 2));
+    });
+    CHECK(l.is_clean());
+  }
+}

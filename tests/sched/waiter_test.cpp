@@ -140,8 +140,7 @@ TEST_CASE("waiter I1: of several sources that find a parked wait one wins", "[sc
   });
 }
 
-TEST_CASE("waiter I1: a single wait is claimed by whoever takes it off its list",
-          "[sched][unit]") {
+TEST_CASE("waiter I1: a single wait is claimed by whoever takes it off its list", "[sched][unit]") {
   test::run_with_procs([] {
     for (const kind k : test::both_kinds) {
       INFO(test::name_of(k));

@@ -113,7 +113,8 @@ void wait_once(field& f, test::random& random) {
       random.below(2) == 0 ? op->wait.park(f.lock) : op->wait.park(unlock_and_linger, &f);
   f.e.that(op->place.ok == (index == by_list), "a value came if the list says so");
   f.e.that((op->value != 0) == op->place.ok, "and not otherwise");
-  f.e.that(index != by_cancel || (watched != nullptr && watched->is_fired()), "only what was fired cancels");
+  f.e.that(index != by_cancel || (watched != nullptr && watched->is_fired()),
+           "only what was fired cancels");
   (index == by_list ? f.received : index == by_cancel ? f.cancelled : f.expired).add();
 }
 

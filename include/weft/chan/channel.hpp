@@ -66,11 +66,7 @@ class channel final : public chan_core {
     out.emplace(std::move(oldest));
     std::destroy_at(&oldest);
     head_ = next(head_);
-    if (waiter* w = pop_claimed(senders_)) {
-      refill(w, woken, n);
-    } else {
-      set_count(n - 1);
-    }
+    if (!refill(woken)) set_count(n - 1);
     return true;
   }
 
@@ -117,22 +113,26 @@ class channel final : public chan_core {
     woken = w;
   }
 
-  // A place in the full ring of n values became free: the first blocked sender's value goes there.
-  // Where that throws, the sender is told to try again, and meets the exception itself.
-  void refill(waiter* w, waiter*& woken, std::size_t n) noexcept {
-    T& value = *static_cast<T*>(w->slot);
-    try {
-      if (is_copied(*w)) {
-        put(std::as_const(value));
-      } else {
-        put(std::move(value));
+  // A place in the full ring became free: the first blocked sender's value goes there. Where that
+  // throws, the sender is told to try again, meets the exception itself, and the place is the next
+  // one's. False: nobody has filled it.
+  bool refill(waiter*& woken) noexcept {
+    while (waiter* w = pop_claimed(senders_)) {
+      w->next_woken = std::exchange(woken, w);
+      T& value = *static_cast<T*>(w->slot);
+      try {
+        if (is_copied(*w)) {
+          put(std::as_const(value));
+        } else {
+          put(std::move(value));
+        }
+        w->ok = true;
+        return true;
+      } catch (...) {
+        w->retry = true;
       }
-      w->ok = true;
-    } catch (...) {
-      w->retry = true;
-      set_count(n - 1);
     }
-    woken = w;
+    return false;
   }
 
   // Constructs a value in the slot at the tail. As a template, so that the copying path is only

@@ -15,7 +15,8 @@
 //             creation numbers, which are given when a channel first takes part in such a select.
 // Throwing    a move that throws leaves the value where it was. A waiter that was claimed for it
 //             goes back to the front of its list; one that can't (a select's claim is final) is
-//             woken with `retry` and begins again.
+//             woken with `retry` and begins again. So is a sender whose value could not be moved
+//             into a place of the buffer that became free: the place goes to the next sender.
 // Order       pair chan.count: count and closed are stored under the lock with release and read
 //             without it, with acquire, by size() and by the quick refusal of try_recv: it reads
 //             the count first and `closed` second; as `closed` only ever becomes true, the channel
@@ -41,8 +42,8 @@ class chan_core;
 // What select and the runtime need of a channel's element type. The first two are called with the
 // channel locked; they may throw what a move throws, with nothing changed.
 struct chan_type {
-  // Passes *value (a T), moved or copied, to a receiver or the buffer. `woken` is to be woken after
-  // unlocking.
+  // Passes *value (a T), moved or copied, to a receiver or the buffer. `woken`, and whoever is
+  // chained to it, is to be woken after unlocking.
   bool (*try_send)(chan_core& ch, void* value, bool copies, waiter*& woken);
   // Takes a value into *slot (an empty std::optional<T>).
   bool (*try_recv)(chan_core& ch, void* slot, waiter*& woken);

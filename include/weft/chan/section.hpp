@@ -10,7 +10,7 @@ class chan_section {
   explicit chan_section(chan_core& ch) noexcept : ch_(ch) { ch_.lock().lock(); }
   ~chan_section() {
     if (held_) ch_.lock().unlock();
-    if (woken != nullptr) woken->state->wake();
+    wake_chained(woken);
   }
   chan_section(const chan_section&) = delete;
   chan_section& operator=(const chan_section&) = delete;

@@ -49,10 +49,13 @@ struct processor {
   atomic<fiber*> run_next{nullptr};
   timer_heap timers;
 
-  // Counts choices of a fiber; every 61st looks at the global queue, the timers and the poller.
-  // relaxed: the owner writes it, sysmon samples it
+  // Counts choices of a fiber; every 61st looks at the global queue, the timers and the poller, so
+  // that a busy local queue starves none of them.
+  // Owner; sysmon samples it.
   atomic<std::uint32_t> picks{0};
-  void count_pick() noexcept { picks.store(picks.load(relaxed) + 1, relaxed); }
+  void count_pick() noexcept {
+    picks.store(picks.load(relaxed) + 1, relaxed);  // relaxed: owner
+  }
   [[nodiscard]] bool is_time_to_look_around() const noexcept {
     return picks.load(relaxed) % look_around_period == 0;  // relaxed: as above
   }

@@ -20,7 +20,7 @@
 //                found `arming`                           (stress test "waiter I2" under
 //                sanitizers)
 //             I3 sources that deliver data hold a lock that the owner keeps until the word is open,
-//                so they never see `arming`               (assert try_claim callers: chan)
+//                so they never see `arming`               (stress test "waiter I3")
 // Park        publication is the park commit: it runs on the far side of the switch, moves arming
 //             -> open and then releases the lists' locks. Nobody can resume a fiber that is still
 //             on its stack. Where the commit finds the wait claimed already, it readies the fiber
@@ -191,6 +191,15 @@ class multi_wait : public wait_state {
 // Wakes everybody in `woken`. The caller holds no lock.
 inline void wake_all(woken_chain& woken) noexcept {
   while (waiter* w = woken.pop_front()) w->state->wake();
+}
+
+// Wakes `first`, which may be null, and those chained behind it. The caller holds no lock.
+inline void wake_chained(waiter* first) noexcept {
+  while (first != nullptr) {
+    waiter* next = first->next_woken;
+    first->state->wake();
+    first = next;
+  }
 }
 
 }  // namespace weft::inline WEFT_ABI::detail
