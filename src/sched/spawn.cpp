@@ -122,9 +122,17 @@ void scheduler::add_slab() {
 }
 
 void scheduler::free_slabs() noexcept {
-  // What abandoned fibers own is no leak: the check has to find it by their records.
-  if (has_abandoned_ && has_address_sanitizer) return;
   record_slab* slab = slabs_.load(acquire);  // pairs: sched.slabs
+  if (has_abandoned_ && has_address_sanitizer) {
+    // What abandoned fibers own is no leak: the check has to find it by their records.
+    static atomic<record_slab*> kept{nullptr};
+    record_slab* last = slab;
+    while (last->next != nullptr) last = last->next;
+    last->next = kept.load(relaxed);                             // relaxed: exchanged below
+    while (!kept.compare_exchange(last->next, slab, relaxed)) {  // relaxed: only for the check
+    }
+    return;
+  }
   while (slab != nullptr) {
     record_slab* next = slab->next;
     for (std::size_t i = 0; i < slab->count; ++i) delete slab->records[i].extra();

@@ -47,12 +47,24 @@ inline pipe_ends make_pipe() {
   return {fds[0], fds[1]};
 }
 
+inline auto fault_action(int signal) {
+  struct sigaction now{};
+  ::sigaction(signal, nullptr, &now);
+  return now.sa_sigaction;
+}
+
+// As it was before any runtime was started.
+inline const auto first_fault_action = fault_action(SIGSEGV);
+
 template <class F>
 [[noreturn]] void child_main(F& f, const pipe_ends& out, const pipe_ends& err) {
   ::dup2(out.write, STDOUT_FILENO);
   ::dup2(err.write, STDERR_FILENO);
-  // Not SIGSEGV and SIGBUS: weft's own handler stays for the life of the process, once installed.
   for (const int s : {SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGINT}) std::signal(s, SIG_DFL);
+  // A sanitizer's handler goes; weft's stays for the life of the process, once installed.
+  for (const int s : {SIGSEGV, SIGBUS}) {
+    if (fault_action(s) == first_fault_action) std::signal(s, SIG_DFL);
+  }
   int status = 0;
   try {
     f();
