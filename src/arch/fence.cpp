@@ -11,7 +11,7 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
-bool fence_needs_instruction = true;
+constinit atomic<bool> fence_needs_instruction{true};
 
 namespace {
 
@@ -37,18 +37,20 @@ bool register_process() noexcept {
 
 void prepare_fences() noexcept {
   static const bool needs_instruction = !register_process();
-  fence_needs_instruction = needs_instruction;
+  fence_needs_instruction.store(needs_instruction, relaxed);  // relaxed: always the same
 }
 
 void heavy_fence() noexcept {
 #if defined(__linux__)
-  if (!fence_needs_instruction && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return;
+  // relaxed: as in light_fence
+  if (!fence_needs_instruction.load(relaxed) && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+    return;
 #endif
   std::atomic_thread_fence(seq_cst);  // pairs: fence.asymmetric
 }
 
 void set_fences_for_testing(bool use_membarrier) noexcept {
-  fence_needs_instruction = !use_membarrier;
+  fence_needs_instruction.store(!use_membarrier, relaxed);  // relaxed: no machine runs
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -16,11 +16,12 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
-// True until membarrier was found to work; written once, before any machine starts.
-extern bool fence_needs_instruction;
+// True until membarrier was found to work, which is before the first machine starts.
+extern constinit atomic<bool> fence_needs_instruction;
 
 WEFT_ALWAYS_INLINE void light_fence() noexcept {
-  if (WEFT_UNLIKELY(fence_needs_instruction)) {
+  // relaxed: the same for as long as a machine runs
+  if (WEFT_UNLIKELY(fence_needs_instruction.load(relaxed))) {
     std::atomic_thread_fence(seq_cst);  // pairs: fence.asymmetric
   } else {
     compiler_fence();
