@@ -62,7 +62,9 @@ void sysmon::run() noexcept {
     // Work that nobody was woken for: its waker runs on, or the system had refused a thread.
     // relaxed: a hint
     if (s_.idle_count_.load(relaxed) != 0 && has_stuck_work()) s_.wake_one();
-    if (s_.idle_count_.load(acquire) == s_.procs()) {  // pairs: sched.idle
+    // One too many that is still held is work for us, not idleness. pairs: sched.procs
+    const bool none_to_retire = s_.excess_.load(acquire) == 0;
+    if (none_to_retire && s_.idle_count_.load(acquire) == s_.procs()) {  // pairs: sched.idle
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
     } else {
       idle_looks_ = 0;
@@ -90,7 +92,9 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
   {
     lock_guard held(s_.lock_);
     // relaxed: under the lock
-    if (s_.idle_count_.load(relaxed) != s_.procs() || ends_.load(relaxed)) return;
+    if (s_.idle_count_.load(relaxed) != s_.procs() || s_.excess_.load(relaxed) != 0 ||
+        ends_.load(relaxed))
+      return;
     s_.sysmon_sleeps_ = true;
   }
   s_.stacks_.trim(warm_stacks_kept);
