@@ -117,7 +117,7 @@ void yield_now() {
     return;
   }
   safepoint();
-  scheduler::of_caller().yield_current(false);
+  scheduler::of_caller().yield_current();
   unwind_if_due();
 }
 

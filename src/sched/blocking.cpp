@@ -73,7 +73,7 @@ void scheduler::leave_blocking() {
   }
   leave(m, 0);
   blocking_slot_free();
-  if (lost) yield_current(true);
+  if (lost) yield_current();
 }
 
 void scheduler::blocking_slot_free() noexcept {

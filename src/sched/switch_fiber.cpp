@@ -108,26 +108,20 @@ namespace {
 void commit_yield(void* argument) noexcept {
   auto* f = static_cast<fiber*>(argument);
   machine& m = *current_machine();
-  // A pinned fiber may have lost its machine's processor.
+  // A fiber that has lost its processor has no queue of its own.
   if (m.p == nullptr || !m.p->queue.push(f)) m.home->inject(f);
-}
-
-void commit_yield_global(void* argument) noexcept {
-  auto* f = static_cast<fiber*>(argument);
-  f->home->inject(f);
 }
 
 }  // namespace
 
-// Behind everything that is runnable here; `to_global`: behind everything that is runnable.
-void scheduler::yield_current(bool to_global) {
+void scheduler::yield_current() {
   machine& m = *current_machine();
   fiber& f = *m.current();
   enter(m);
   const bool in_call = f.in_call.load(relaxed);  // relaxed: its own
   if (WEFT_UNLIKELY(in_call)) static_cast<void>(take_lent_back(m));
   processor* p = m.p;
-  if (!to_global && p != nullptr && !is_seeded()) {
+  if (p != nullptr && !is_seeded()) {
     // Alone: nothing to switch to. The periodic look around is due all the same.
     const bool alone = !p->has_work() && global_size_.load(relaxed) == 0;  // relaxed: a hint
     if (alone) p->count_pick();
@@ -140,7 +134,7 @@ void scheduler::yield_current(bool to_global) {
   note_parking(m, f);
   f.since.store(coarse_now(), relaxed);  // relaxed: for reports
   f.set_state(fiber_state::runnable);
-  m.commit = to_global ? commit_yield_global : commit_yield;
+  m.commit = commit_yield;
   m.commit_argument = &f;
   switch_away(m, f, false);
   machine& here = *current_machine();

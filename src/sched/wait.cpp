@@ -48,17 +48,18 @@ WEFT_COLD void safepoint_slow() {
     const bool over = --m.home->entries_left_ == 0;
     leave(m, 0);
     if (has_to_unwind(*f)) unwind_now(*f);
-    if (over) m.home->yield_current(false);
+    if (over) m.home->yield_current();
     return;
   }
   const bool lost = m.p == nullptr && !m.home->acquire_idle(m);
   const bool yields = lost || (reasons & attention::yield) != 0;
-  // What waits in the global queue comes first then.
+  // What came in from outside goes first now, and the yielding fiber behind what waits here: put
+  // into the global queue, it would be the first that is found there.
   if (yields && m.p != nullptr) m.p->picks.store(0, relaxed);  // relaxed: owner
   leave(m, 0);
   if (has_to_unwind(*f)) unwind_now(*f);
   if (yields) {
-    m.home->yield_current(true);
+    m.home->yield_current();
     if (has_to_unwind(*f)) unwind_now(*f);
   }
 }
