@@ -337,12 +337,17 @@ TEST_CASE("deadlock: exit_fiber in main, and no fiber is left that could run",
 TEST_CASE("deadlock: main's destructors run when it leaves by exit_fiber",
           "[runtime][unit][SC-15][SC-13]") {
   struct talker {
-    ~talker() { std::fprintf(stderr, "main unwound\n"); }
+    std::atomic<bool>& has_left;
+    ~talker() {
+      std::fprintf(stderr, "main unwound\n");
+      has_left = true;
+    }
   };
   const test::child_end end = run_in_child([] {
-    const talker t;
+    static std::atomic<bool> has_left{false};
+    const talker t{has_left};
     weft::go([] {
-      for (int i = 0; i < 100; ++i) weft::yield();
+      while (!has_left) weft::yield();
       std::_Exit(7);
     });
     weft::exit_fiber();

@@ -121,7 +121,7 @@ class scheduler {
   // --- what its fibers do (switch_fiber.cpp, blocking.cpp) ---
   void park_current(wait_state* wait, wait_reason reason, wait_state::commit commit,
                     void* argument);
-  // Behind everything runnable on its processor; without one, behind everything in the global queue.
+  // Behind everything runnable on its processor; without one, behind the global queue.
   void yield_current();
   [[noreturn]] void end_current() noexcept;
   void enter_blocking();
