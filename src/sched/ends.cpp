@@ -12,6 +12,8 @@
 // Abandon     each parked fiber is taken off its lists, so that no list points to a dead stack.
 #include <sched.h>
 
+#include <algorithm>
+
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
 #include "weft/arch/report.hpp"
@@ -27,15 +29,16 @@ namespace weft::inline WEFT_ABI::detail {
 namespace {
 
 constexpr std::int64_t stop_limit = 10'000'000'000;  // SC-36
+// What is left of it at least for machines that only have to wake.
+constexpr std::int64_t wake_limit = 200'000'000;
 
 // Waits for `done()`, which nobody announces: looks at growing distances.
 template <class Done>
-bool wait_for(std::int64_t limit, Done done) {
-  const std::int64_t start = monotonic_ns();
+bool wait_until(std::int64_t deadline, Done done) {
   std::int64_t pause = 5'000;
   while (!done()) {
     const std::int64_t now = monotonic_ns();
-    if (limit != never && now - start >= limit) return false;
+    if (now >= deadline) return false;
     note nobody;
     static_cast<void>(nobody.wait_until(now + pause));
     if (pause < 1'000'000) pause += pause / 2;
@@ -46,22 +49,27 @@ bool wait_for(std::int64_t limit, Done done) {
 }  // namespace
 
 bool scheduler::stop(end_policy policy) {
+  std::int64_t deadline = monotonic_ns() + stop_limit;
   if (policy == end_policy::wait) {
     waits_for_all_.store(true, release);   // pairs: sched.main
     threads_in_run.fetch_add(1, relaxed);  // relaxed: counted when nothing moves
-    wait_for(never, [this] {
+    wait_until(never, [this] {
       if (num_fibers() == 0) return true;
       // A seeded run has no sysmon to see it.
       if (is_seeded() && options_.is_closed_world && is_quiescent()) deadlock(*this);
       return false;
     });
     threads_in_run.fetch_sub(1, relaxed);  // relaxed: as above
+    deadline = monotonic_ns() + stop_limit;
   } else if (policy == end_policy::unwind) {
-    unwind_all();
+    // A hog that has used up the time is not waited for again.
+    const bool unwound = unwind_all(deadline);
+    deadline =
+        unwound ? monotonic_ns() + stop_limit : std::max(deadline, monotonic_ns() + wake_limit);
   }
   // sysmon first: it may start a machine.
   sysmon_->stop();
-  if (!stop_machines(true)) {
+  if (!stop_machines(true, deadline)) {
     name_machines_that_stay();
     return false;
   }
@@ -70,7 +78,7 @@ bool scheduler::stop(end_policy policy) {
 }
 
 // True: no machine runs any more. `pinned_too`: those that sleep for a pinned fiber end as well.
-bool scheduler::stop_machines(bool pinned_too) noexcept {
+bool scheduler::stop_machines(bool pinned_too, std::int64_t deadline) noexcept {
   machine* idle = nullptr;
   {
     lock_guard held(lock_);
@@ -82,20 +90,22 @@ bool scheduler::stop_machines(bool pinned_too) noexcept {
     m->wake.wake();
   }
   poller_->break_wait();
-  return wait_for(stop_limit,
-                  [&] {
-                    const unsigned stay =
-                        pinned_too ? 0 : pinned_asleep_.load(acquire);      // pairs: sched.machines
-                    if (live_machines_.load(acquire) <= stay) return true;  // pairs: sched.machines
-                    // Again and again: a machine may have cleared its reasons just before it
-                    // looked. pairs: sched.machines
-                    for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {
-                      set_reason(*m, attention::yield);
-                      if (pinned_too && m->sleeps_pinned.load(acquire))
-                        m->wake.wake();  // pairs: sched.machines
-                    }
-                    return false;
-                  }) &&
+  return wait_until(deadline,
+                    [&] {
+                      const unsigned stay =
+                          pinned_too ? 0 : pinned_asleep_.load(acquire);  // pairs: sched.machines
+                      if (live_machines_.load(acquire) <= stay)
+                        return true;  // pairs: sched.machines
+                      // Again and again: a machine may have cleared its reasons just before it
+                      // looked. pairs: sched.machines
+                      for (machine* m = machines_.load(acquire); m != nullptr;
+                           m = m->next_machine) {
+                        set_reason(*m, attention::yield);
+                        if (pinned_too && m->sleeps_pinned.load(acquire))
+                          m->wake.wake();  // pairs: sched.machines
+                      }
+                      return false;
+                    }) &&
          (join_machines(), true);
 }
 
@@ -115,8 +125,9 @@ void scheduler::resume_machines() noexcept {
   if (has_visible_work()) wake_one();
 }
 
-void scheduler::unwind_all() {
-  if (!stop_machines(false)) return;   // a hog: stop() names it
+// False: a fiber runs on without a runtime entry until `deadline`, and nothing was unwound.
+bool scheduler::unwind_all(std::int64_t deadline) {
+  if (!stop_machines(false, deadline)) return false;
   is_unwinding_.store(true, release);  // pairs: sched.unwinding
   fiber_chain interrupted;
   for_each_record([&](fiber& f) {
@@ -135,7 +146,7 @@ void scheduler::unwind_all() {
   // Those that park in a destructor for something that never comes stay; abandon_all names them.
   std::uint64_t seen = 0;
   int quiet_looks = 0;
-  wait_for(never, [&] {
+  wait_until(never, [&] {
     if (num_fibers() == 0) return true;
     const std::uint64_t wakes = wakes_.load(acquire);  // pairs: sched.wakes
     const bool quiet = is_quiescent() && wakes == seen;
@@ -145,6 +156,7 @@ void scheduler::unwind_all() {
   });
   is_unwinding_.store(false, release);  // pairs: sched.unwinding
   left_after_unwinding_ = num_fibers() != 0;
+  return true;
 }
 
 // No machine runs. The stacks and records go with the scheduler.

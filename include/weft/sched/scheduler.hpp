@@ -263,10 +263,10 @@ class scheduler {
   [[nodiscard]] std::size_t stacks_in_use() const noexcept;
 
   // ends.cpp, deadlock.cpp, reports.cpp
-  [[nodiscard]] bool stop_machines(bool pinned_too) noexcept;
+  [[nodiscard]] bool stop_machines(bool pinned_too, std::int64_t deadline) noexcept;
   void join_machines() noexcept;
   void resume_machines() noexcept;
-  void unwind_all();
+  [[nodiscard]] bool unwind_all(std::int64_t deadline);
   void abandon_all() noexcept;
   void name_machines_that_stay() noexcept;
   bool throw_in_main() noexcept;
