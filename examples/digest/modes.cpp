@@ -150,6 +150,7 @@ int check_list(const options& o) {
     return 1;
   }
   std::vector<std::string> names;
+  names.reserve(list.entries.size());
   for (const list_entry& entry : list.entries) names.push_back(entry.name);
 
   const results r = run_pipeline(files_of_list(std::move(names)), jobs_of(o));

@@ -21,8 +21,7 @@ class once_state {
  public:
   using result = std::remove_cvref_t<std::invoke_result_t<F&>>;
 
-  template <class G>
-  explicit once_state(G&& f) : f_(std::forward<G>(f)) {}
+  explicit once_state(F f) : f_(std::move(f)) {}
 
   const result& get() {
     if (WEFT_UNLIKELY(!core_.is_done()) && core_.begin()) run();
