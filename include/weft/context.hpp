@@ -129,6 +129,9 @@ class context {
   detail::context_node* node_ = nullptr;
 };
 
+/// The context that is never done, and the root of all others; the same as `context{}`.
+[[nodiscard]] inline context background() noexcept { return {}; }
+
 namespace detail {
 
 inline context context_access::adopt(context_node* node) noexcept { return context(node); }

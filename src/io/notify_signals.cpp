@@ -75,7 +75,7 @@ class signal_service {
       throw;
     }
     external_wakers.fetch_add(1, release);  // pairs: deadlock.wakers
-    s.release();                            // the list's now
+    static_cast<void>(s.release());         // the list's now
   }
 
   void end(const chan_core* ch) noexcept {

@@ -60,6 +60,7 @@ TEST_CASE("context: the background is never done", "[context][unit][CX-01]") {
   CHECK_FALSE(ctx.deadline());
   CHECK_NOTHROW(ctx.throw_if_done());
   CHECK(ctx == context());
+  CHECK(weft::background() == context());
   const std::size_t before = test::allocations();
   const context copy = ctx;  // NOLINT(performance-unnecessary-copy-initialization)
   CHECK(test::allocations() == before);
