@@ -1,13 +1,18 @@
 // Making fibers runnable, and whom to wake for it.
 //
-// Wake policy A fiber made ready goes into run_next. To wake another machine for it costs the waker
-// more
-//             than hundreds of switches, and mostly for nothing: the waker parks soon and runs it
-//             itself. So each fiber carries a small counter, as a branch predictor does: has it
+// Policy      A fiber made ready goes into run_next. To wake another machine for it costs the waker
+//             more than hundreds of switches, and mostly for nothing: the waker parks soon and runs
+//             it itself. So each fiber carries a small counter, as a branch predictor does: has it
 //             parked soon after making one other fiber ready, the last times? Predicted so, nobody
 //             is woken. If it then does not park, sysmon finds the fiber in run_next with a
 //             processor idle, wakes a machine and resets the counter: the next time that waker
 //             wakes at once. A second runnable fiber always wakes somebody.
+//             A waker that computes on for less than sysmon's tick is found by the clock: where
+//             somebody is woken, and every 32nd time where nobody is, the time to the park is
+//             taken, and one that is longer than a wake-up resets the counter.
+#include <utility>
+
+#include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
@@ -18,6 +23,9 @@ namespace {
 
 constexpr unsigned char surely_parks = 3;
 constexpr unsigned char likely_parks = 2;
+// A predicted park is timed every so many times; a later one than this was worth a wake-up.
+constexpr unsigned char timed_every = 32;
+constexpr std::int64_t soon = 10'000;
 
 // Half of a full local queue goes to the global one, with the fiber that found no room.
 void overflow(scheduler& s, processor& p, fiber* f) noexcept {
@@ -63,7 +71,9 @@ void scheduler::ready_local(machine& m, fiber* f) noexcept {
     if (waker == nullptr) return;  // the loop, which takes it next
     waker->has_readied = true;
     // relaxed: a prediction
-    if (waker->parks_after_ready.load(relaxed) >= likely_parks) return;
+    const bool parks = waker->parks_after_ready.load(relaxed) >= likely_parks;
+    if (!parks || waker->unwoken++ % timed_every == 0) waker->readied_at = monotonic_ns();
+    if (parks) return;
   }
   full_fence();
   wake_one();
@@ -73,6 +83,13 @@ void scheduler::ready_local(machine& m, fiber* f) noexcept {
 void scheduler::note_parking(machine& m, fiber& f) noexcept {
   if (!f.has_readied) return;
   f.has_readied = false;
+  if (f.readied_at != 0) {
+    const bool was_soon = monotonic_ns() - std::exchange(f.readied_at, 0) <= soon;
+    if (!was_soon) {
+      f.parks_after_ready.store(0, relaxed);  // relaxed: a prediction
+      return;
+    }
+  }
   // relaxed: a prediction
   const unsigned char sure = f.parks_after_ready.load(relaxed);
   // relaxed: a prediction

@@ -270,6 +270,8 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   f->pin_depth.store(0, relaxed);                                // relaxed: likewise
   f->exits = false;
   f->has_readied = false;
+  f->unwoken = 0;
+  f->readied_at = 0;
   f->is_service = attributes.service;
   f->keeps_stack = 0;
   f->pinned_to = nullptr;

@@ -80,7 +80,9 @@ class fiber {
   // How often in a row it has parked soon after making another runnable: see wake policy,
   // ready.cpp.
   atomic<unsigned char> parks_after_ready{2};
-  bool has_readied = false;  // since it last parked
+  bool has_readied = false;     // since it last parked
+  unsigned char unwoken = 0;    // counts the times that nobody was woken for it
+  std::int64_t readied_at = 0;  // when it last made one runnable; 0: not timed
   bool is_service = false;
   bool is_counted = false;  // in num_fibers
   bool exits = false;       // exit_fiber was called, or the run is being unwound
