@@ -40,6 +40,9 @@ class recv_case {
 
   recv_case(channel<T>* ch, H handler) : channel_(ch), handler_(std::move(handler)) {}
 
+  [[nodiscard]] bool was_unready() const noexcept {
+    return channel_ == nullptr || channel_->was_empty_and_open();
+  }
   void fill(select_item& item) noexcept {
     item.what = select_item::kind::recv;
     item.channel = channel_;
@@ -71,6 +74,9 @@ class send_case {
   send_case(channel<T>* ch, V& value, H handler)
       : channel_(ch), value_(std::addressof(value)), handler_(std::move(handler)) {}
 
+  [[nodiscard]] bool was_unready() const noexcept {
+    return channel_ == nullptr || channel_->was_full_and_open();
+  }
   void fill(select_item& item) noexcept {
     item.what = select_item::kind::send;
     item.channel = channel_;
@@ -96,6 +102,9 @@ class send_converted_case {
   send_converted_case(channel<T>* ch, V&& value, H handler)
       : channel_(ch), value_(std::forward<V>(value)), handler_(std::move(handler)) {}
 
+  [[nodiscard]] bool was_unready() const noexcept {
+    return channel_ == nullptr || channel_->was_full_and_open();
+  }
   void fill(select_item& item) noexcept {
     item.what = select_item::kind::send;
     item.channel = channel_;
@@ -109,7 +118,27 @@ class send_converted_case {
   H handler_;
 };
 
-// done, timeout, deadline, otherwise: an item and a handler without arguments.
+template <class H>
+class default_case {
+ public:
+  using is_select_case = void;
+  static_assert(std::invocable<H&>, "weft::otherwise(handler): the handler takes nothing");
+
+  explicit default_case(H handler) : handler_(std::move(handler)) {}
+
+  void fill(select_item& item) noexcept { item = {}; }
+  void run() { handler_(); }
+
+ private:
+  H handler_;
+};
+
+template <class C>
+inline constexpr bool is_default = false;
+template <class H>
+inline constexpr bool is_default<default_case<H>> = true;
+
+// done, timeout, deadline: an item and a handler without arguments.
 template <class H>
 class plain_case {
  public:
@@ -170,6 +199,29 @@ std::size_t select_static(std::index_sequence<I...>, C&... cases) {
   return chosen;
 }
 
+template <class C>
+concept refusable = requires(const C& c) { c.was_unready(); };
+
+// One channel and a default, as Go's selectnbrecv and selectnbsend: nothing is locked while there
+// is nothing for us. With more channels the refusals would not be of one instant.
+template <class A, class B>
+std::size_t select_of_two(A& a, B& b) {
+  if constexpr (refusable<A> && is_default<B>) {
+    safepoint();
+    if (a.was_unready()) {
+      b.run();
+      return 1;
+    }
+  } else if constexpr (is_default<A> && refusable<B>) {
+    safepoint();
+    if (b.was_unready()) {
+      a.run();
+      return 0;
+    }
+  }
+  return select_static(std::index_sequence<0, 1>{}, a, b);
+}
+
 }  // namespace detail
 
 /// A case that receives from `ch`. The handler may take a `std::optional<T>` (nullopt: closed and
@@ -225,7 +277,7 @@ template <class H = detail::no_handler>
 /// The default case: goes if and only if no other case is ready. With it select never blocks.
 template <class H = detail::no_handler>
 [[nodiscard]] auto otherwise(H&& handler = {}) {
-  return detail::make_plain_case(detail::select_item{}, std::forward<H>(handler));
+  return detail::default_case<std::decay_t<H>>(std::forward<H>(handler));
 }
 
 /// Waits until one of the cases can go, carries it out, runs its handler and returns its index. Of
@@ -241,6 +293,8 @@ template <detail::select_argument... C>
 std::size_t select(C&&... cases) {
   if constexpr (sizeof...(C) == 0) {
     return detail::run_select({nullptr, nullptr, nullptr, 0});
+  } else if constexpr (sizeof...(C) == 2) {
+    return detail::select_of_two(cases...);
   } else {
     return detail::select_static(std::index_sequence_for<C...>{}, cases...);
   }

@@ -18,9 +18,10 @@
 //             woken with `retry` and begins again. So is a sender whose value could not be moved
 //             into a place of the buffer that became free: the place goes to the next sender.
 // Order       pair chan.count: count and closed are stored under the lock with release and read
-//             without it, with acquire, by size() and by the quick refusal of try_recv: it reads
-//             the count first and `closed` second; as `closed` only ever becomes true, the channel
-//             was empty and open at the moment of the first read.
+//             without it, with acquire, by size() and by the quick refusals of try_recv and of a
+//             select with a default: they read the count first and `closed` second; as `closed`
+//             only ever becomes true, the channel was empty (full) and open at the moment of the
+//             first read.
 //             pair chan.refs: dropping a handle releases -> the last one acquires before it
 //             destroys.
 #pragma once
@@ -78,6 +79,11 @@ class chan_core {
   [[nodiscard]] bool was_empty_and_open() const noexcept {
     return capacity_ != 0 && count_.load(acquire) == 0 &&  // pairs: chan.count
            !closed_.load(acquire);                         // pairs: chan.count
+  }
+  // The same for a send: there was no room.
+  [[nodiscard]] bool was_full_and_open() const noexcept {
+    return capacity_ != 0 && count_.load(acquire) == capacity_ &&  // pairs: chan.count
+           !closed_.load(acquire);                                 // pairs: chan.count
   }
 
   // Throws closed_channel when closed already.
