@@ -14,7 +14,7 @@ OPTIONAL = ("include/weft/tls", "include/weft/http", "include/weft/asio")
 
 
 def check_seams(tree):
-    """Dangerous tokens stand in arch/ and the three files that style.md's section 8 names."""
+    """Dangerous tokens stand in arch/ and the three files of SEAMS beside it."""
     for file in tree.library():
         if file.path.startswith(SEAMS):
             continue

@@ -153,7 +153,8 @@ class joined_callable {
   F f_;
 };
 
-// ~join_handle without a join: joins; see api.md for what becomes of an exception.
+// ~join_handle without a join: joins. An exception then ends the process with a report, as nobody
+// else would be told; during unwinding it is printed and dropped.
 void join_at_end(join_core& state) noexcept;
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -1,10 +1,10 @@
 // The deadlock check: is there anything left in the process that could wake a fiber?
 //
-// Rule        hazards.md 15. The report comes only for a runtime started by run(), when no runtime
-//             of the process has anything to do or to wait for (fibers, hogs, blocking calls,
-//             timers, descriptors), nothing outside can wake anybody (runtime objects, signal
-//             subscriptions, child processes), and the process has no thread but weft's own. With
-//             other threads: one warning with the dump after ten seconds.
+// Rule        a valid program is never ended. The report comes only for a runtime started by run(),
+//             when no runtime of the process has anything to do or to wait for (fibers, hogs,
+//             blocking calls, timers, descriptors), nothing outside can wake anybody (runtime
+//             objects, signal subscriptions, child processes), and the process has no thread but
+//             weft's own. With other threads: one warning with the dump after ten seconds.
 // Twice       the verdict needs two looks, a while apart, between which nobody woke anybody.
 #pragma once
 

@@ -77,8 +77,7 @@ class fiber {
   atomic<std::int64_t> since{0};  // when it came into its state, coarsely
   atomic<fiber_state> state{fiber_state::free};
   atomic<wait_reason> reason{wait_reason::none};
-  // How often in a row it has parked soon after making another runnable: see wake policy,
-  // ready.cpp.
+  // How often in a row it has parked soon after making another runnable: the policy of ready.cpp.
   atomic<unsigned char> parks_after_ready{2};
   bool has_readied = false;     // since it last parked
   unsigned char unwoken = 0;    // counts the times that nobody was woken for it

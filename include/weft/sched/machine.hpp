@@ -1,6 +1,6 @@
 // The machine: an OS thread that runs fibers while it holds a processor.
 //
-// Model       Its own stack runs the scheduling loop (sched/schedule.hpp). It enters a fiber by a
+// Model       Its own stack runs the scheduling loop (src/sched/schedule.cpp). It enters a fiber by a
 //             switch; fibers switch to one another directly, or back to the loop. What must happen
 //             after a switch, on the far side, is the departure: the park commit, and what becomes
 //             of the departed fiber.
@@ -42,7 +42,7 @@ struct machine : machine_words {
   bool on_system_stack = false;
 
   bool is_spinning = false;
-  bool is_hog = false;      // runs a fiber without a processor; counted in scheduler::hogs
+  bool is_hog = false;      // runs a fiber without a processor; counted in scheduler::hogs_
   fiber* pinned = nullptr;  // runs this fiber only
 
   // Waking up.

@@ -11,7 +11,8 @@
 // Owner       everything but status, run_next, the run queue and the timers belongs to the machine
 //             that holds it, inside its bracket (sched/take_away.hpp).
 // run_next    the fiber made ready last, run before the queue, within the time slice of the one
-//             that readied it. Thieves take it only when it has been waiting (scheduler::steal).
+//             that readied it. A thief takes it in its last round only, when no queue has anything
+//             (scheduler::steal_work).
 // Order       pair processor.status: whoever gives the processor away releases -> whoever takes it
 //             acquires: the queues and caches are visible.
 //             pair processor.run_next: the owner releases -> a thief acquires the fiber.
@@ -50,8 +51,7 @@ struct processor {
   timer_heap timers;
 
   // Counts choices of a fiber; every 61st looks at the global queue, the timers and the poller, so
-  // that a busy local queue starves none of them.
-  // Owner; sysmon samples it.
+  // that a busy local queue starves none of them. Written by the owner; sysmon samples it.
   atomic<std::uint32_t> picks{0};
   void count_pick() noexcept {
     picks.store(picks.load(relaxed) + 1, relaxed);  // relaxed: owner

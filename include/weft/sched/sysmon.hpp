@@ -8,7 +8,7 @@
 //               - it makes no entry: takes the processor away (take_away.hpp), for another machine;
 //               - a machine sits in blocking(f) while work waits: takes its processor;
 //               - a fiber waits in run_next of a fiber that runs on, and a processor is idle: wakes
-//                 a machine (wake policy, ready.cpp);
+//                 a machine (the policy of ready.cpp);
 //               - timers of a busy processor are due: runs them;
 //               - nothing runs any more: deadlock check, stack trimming, then sleep without a time
 //                 limit, until a processor leaves the idle list.

@@ -3,12 +3,10 @@
 // Model       each node knows its heap and its index there, so that taking one out costs O(log n)
 //             and leaves nothing behind. Keys stand in the heap's array: sifting touches no node
 //             but to write its index.
-// Invariants  I1 node.index is the node's place in its heap's array, or `none`   (test "timer_heap
-//                I1")
-//             I2 a parent is never due later than its children                   (test "timer_heap
-//                I2")
-//             I3 equal due times go by arming number                             (test "timer_heap
-//                I3")
+// Invariants  I1 node.index is the node's place in its heap's array, or `none`
+//                                                                       (test "timer_heap I1")
+//             I2 a parent is never due later than its children          (test "timer_heap I2")
+//             I3 equal due times go by arming number                    (test "timer_heap I3")
 // Locks       each heap has a lock, rank timer; fire functions run under it and may take the locks
 //             of channels, contexts and wait lists, ready tasks and create fibers, but touch no
 //             other timer. Whoever holds one of those locks must not arm or disarm.

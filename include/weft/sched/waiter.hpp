@@ -17,8 +17,7 @@
 //
 // Invariants  I1 a wait is claimed at most once           (test "waiter I1")
 //             I2 a claimer touches nothing of the wait after wake(), and nothing after a claim that
-//                found `arming`                           (stress test "waiter I2" under
-//                sanitizers)
+//                found `arming`            (stress test "waiter I2", also under the sanitizers)
 //             I3 sources that deliver data hold a lock that the owner keeps until the word is open,
 //                so they never see `arming`               (stress test "waiter I3")
 // Park        publication is the park commit: it runs on the far side of the switch, moves arming
@@ -152,8 +151,8 @@ class multi_wait : public wait_state {
   ~multi_wait() { detach(); }
 
   // Ends the wait with `index` at `deadline` (nanoseconds of the caller's clock; max: never). A
-  // past deadline fires at once. May throw std::bad_alloc; throws std::logic_error from a
-  // fiber-less context never: plain threads wait with a time-out of their own.
+  // past deadline fires at once. May throw std::bad_alloc. On a plain thread nothing is armed: it
+  // waits with a time-out of its own.
   void arm_deadline(std::int64_t deadline, std::uint32_t index);
 
   // Ends the wait with `index` when `source` fires. False: it has fired already, nothing is armed.

@@ -1,9 +1,8 @@
 // The core of once: one function runs, everybody else waits for its end.
 //
 // Model       word: fresh -> running -> done. Who moves fresh to running runs the function; its
-// end,
-//             however it comes (return, exception, exit of the fiber), stores done and wakes the
-//             queue. Done is for ever.
+//             end, however it comes (return, exception, exit of the fiber), stores done and wakes
+//             the queue. Done is for ever.
 // Invariants  I1 nobody returns before the run has ended            (stress test "once I1")
 // Locks       rank sync for the queue's lock.
 // Order       pair once.word: the end of the run releases -> every other call acquires: the effects

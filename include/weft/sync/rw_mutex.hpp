@@ -71,8 +71,8 @@ class rw_mutex_core {
   [[nodiscard]] bool try_lock_shared() noexcept {
     std::uint64_t seen = word_.load(relaxed);  // relaxed: the exchange below decides
     while ((seen & (writer | writers_waiting)) == 0) {
-      if (word_.compare_exchange(seen, seen + reader, acquire))
-        return true;  // pairs: rw_mutex.word
+      // pairs: rw_mutex.word
+      if (word_.compare_exchange(seen, seen + reader, acquire)) return true;
     }
     return false;
   }

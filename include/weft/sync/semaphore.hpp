@@ -1,9 +1,9 @@
 // The core of a weighted semaphore: free units in one word, a strict queue for those who wait.
 //
 // Model       word = 2 * free units + waiting. While `waiting` is clear, acquire and release are
-// one
-//             exchange each. While it is set nobody takes units past the queue: release adds them
-//             under the queue's lock and grants to the heads, in order, as far as the units go.
+//             one exchange each. While it is set nobody takes units past the queue: release adds
+//             them under the queue's lock and grants to the heads, in order, as far as the units
+//             go.
 // Invariants  I1 0 <= free <= size                                     (test "semaphore I1")
 //             I2 a granted waiter's units have left the word before it wakes
 //                                                                   (stress test "semaphore I2")
