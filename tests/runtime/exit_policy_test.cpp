@@ -36,6 +36,30 @@ void for_each_procs(F body) {
   }
 }
 
+// Locks and the like in which every fiber that comes blocks.
+struct taken {
+  weft::semaphore permits{1};
+  weft::wait_group group;
+  weft::mutex mutex;
+
+  taken() {
+    permits.acquire();
+    group.add();
+    mutex.lock();
+  }
+
+  // A waiter that was left in a queue would be granted here what nobody else then gets.
+  void check_that_nobody_waits() {
+    permits.release();
+    CHECK(permits.try_acquire());
+    mutex.unlock();
+    CHECK(mutex.try_lock());
+    mutex.unlock();
+    group.done();
+    group.wait();
+  }
+};
+
 }  // namespace
 
 TEST_CASE("abandon: fibers never run again and are not unwound", "[runtime][unit][SC-03]") {
@@ -70,21 +94,16 @@ TEST_CASE("abandon: waiters leave the queues of channels, locks and contexts",
     weft::chan<int> receivers = weft::make_chan<int>();
     weft::chan<int> senders = weft::make_chan<int>();
     weft::chan<int> other = weft::make_chan<int>();
-    weft::semaphore permits(1);
-    permits.acquire();
-    weft::wait_group group;
-    weft::mutex mutex;
-    group.add();
-    mutex.lock();
+    taken by_main;
     weft::run(
         [&] {
           weft::go([=] { (void)receivers.recv(); });
           weft::go([=] { senders.send(1); });
           weft::go([=] { weft::select(weft::recv(receivers), weft::recv(other)); });
           weft::go([=] { weft::select(weft::send(senders, 2), weft::timeout(1h)); });
-          weft::go([&] { permits.acquire(); });
-          weft::go([&] { group.wait(); });
-          weft::go([&] { mutex.lock(); });
+          weft::go([&] { by_main.permits.acquire(); });
+          weft::go([&] { by_main.group.wait(); });
+          weft::go([&] { by_main.mutex.lock(); });
           weft::go([] { weft::sleep_for(1h); });
           test::until_blocked(8);
         },
@@ -92,13 +111,7 @@ TEST_CASE("abandon: waiters leave the queues of channels, locks and contexts",
     CHECK_FALSE(receivers.try_send(1));
     CHECK_FALSE(other.try_send(1));
     CHECK_FALSE(senders.try_recv().has_value());
-    permits.release();
-    CHECK(permits.try_acquire());
-    mutex.unlock();
-    CHECK(mutex.try_lock());
-    mutex.unlock();
-    group.done();
-    group.wait();
+    by_main.check_that_nobody_waits();
   });
 }
 
@@ -150,12 +163,7 @@ TEST_CASE("unwind: every parked fiber's destructors run before run returns",
     std::atomic<int> destroyed{0};
     std::atomic<int> went_on{0};
     weft::chan<int> ch = weft::make_chan<int>();
-    weft::semaphore permits(1);
-    permits.acquire();
-    weft::wait_group group;
-    weft::mutex mutex;
-    group.add();
-    mutex.lock();
+    taken by_main;
     weft::run(
         [&] {
           const auto park_in = [&](auto operation) {
@@ -172,20 +180,16 @@ TEST_CASE("unwind: every parked fiber's destructors run before run returns",
           park_in([=] { weft::select(weft::recv(ch), weft::timeout(1h)); });
           park_in([] { weft::select(); });
           park_in([] { weft::sleep_for(1h); });
-          park_in([&] { permits.acquire(); });
-          park_in([&] { group.wait(); });
-          park_in([&] { mutex.lock(); });
+          park_in([&] { by_main.permits.acquire(); });
+          park_in([&] { by_main.group.wait(); });
+          park_in([&] { by_main.mutex.lock(); });
           test::until_blocked(9);
         },
         with(weft::exit_policy::unwind, procs));
     CHECK(destroyed == 18);
     CHECK(went_on == 0);
     CHECK_FALSE(ch.try_send(1));  // and the queues are empty
-    permits.release();
-    CHECK(permits.try_acquire());
-    mutex.unlock();
-    CHECK(mutex.try_lock());
-    mutex.unlock();
+    by_main.check_that_nobody_waits();
   });
 }
 

@@ -2,13 +2,11 @@
 // under them, and each value that a send reported is received exactly once.
 #include "weft/chan.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -16,35 +14,24 @@
 #include "support/catch.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
+#include "support/traffic.hpp"
 #include "weft/context.hpp"
 #include "weft/error.hpp"
 #include "weft/select.hpp"
 
+using test::element;
 using test::kind;
+using test::merged;
+using test::random_chan;
+using test::random_kind;
+using test::scale;
 using test::task;
+using test::values;
 using weft::chan;
 using weft::make_chan;
 using weft::recv_status;
 
 namespace {
-
-#if WEFT_TSAN || WEFT_ASAN
-constexpr std::uint64_t scale = 1;
-#else
-constexpr std::uint64_t scale = 5;
-#endif
-
-// A value that is lost twice or delivered twice is seen by the sanitizers too.
-using element = std::unique_ptr<std::uint64_t>;
-using values = std::vector<std::uint64_t>;
-
-constexpr std::size_t capacities[] = {0, 0, 1, 3, 16};
-
-chan<element> random_chan(test::random& rng) {
-  return make_chan<element>(capacities[rng.below(std::size(capacities))]);
-}
-
-kind random_kind(test::random& rng) { return rng.below(4) == 0 ? kind::thread : kind::fiber; }
 
 std::chrono::microseconds short_time(test::random& rng) {
   return std::chrono::microseconds(rng.below(100));
@@ -113,13 +100,6 @@ void receive_all(const chan<element>& c, values& got, test::random& rng) {
   }
 }
 
-values merged(const std::vector<values>& parts) {
-  values all;
-  for (const values& part : parts) all.insert(all.end(), part.begin(), part.end());
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("chan stress: every way to send meets every way to receive, each value arrives once",
@@ -153,9 +133,7 @@ TEST_CASE("chan stress: every way to send meets every way to receive, each value
     test::join(sending);
     for (const chan<element>& c : cs) c.close();
     test::join(receiving);
-    values expected(senders * each);
-    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = i;
-    CHECK((merged(got) == expected));
+    CHECK((merged(got) == test::count_to(senders * each)));
   });
 }
 

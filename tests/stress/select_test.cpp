@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -16,12 +15,17 @@
 #include "support/catch.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
+#include "support/traffic.hpp"
 #include "weft/chan.hpp"
 #include "weft/context.hpp"
 #include "weft/error.hpp"
 
-using test::kind;
+using test::element;
+using test::merged;
+using test::random_kind;
+using test::scale;
 using test::task;
+using test::values;
 using weft::chan;
 using weft::make_chan;
 using weft::select_case;
@@ -29,28 +33,9 @@ using weft::unit;
 
 namespace {
 
-#if WEFT_TSAN || WEFT_ASAN
-constexpr std::uint64_t scale = 1;
-#else
-constexpr std::uint64_t scale = 5;
-#endif
-
-using element = std::unique_ptr<std::uint64_t>;
-using values = std::vector<std::uint64_t>;
-
 constexpr std::size_t channels = 4;
-constexpr std::size_t capacities[] = {0, 0, 1, 3, 16};
 
 using channel_set = std::array<chan<element>, channels>;
-
-values sorted(const std::vector<values>& parts) {
-  values all;
-  for (const values& part : parts) all.insert(all.end(), part.begin(), part.end());
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
-kind random_kind(test::random& rng) { return rng.below(4) == 0 ? kind::thread : kind::fiber; }
 
 // One party: it selects over random cases until it has found every channel closed and drained. Each
 // of its selects has a source that fires, for the others may all wait for what nobody does.
@@ -159,8 +144,7 @@ TEST_CASE(
     test::random rng(seed, procs);
     for (int round = 0; round < rounds; ++round) {
       channel_set cs;
-      for (chan<element>& c : cs)
-        c = make_chan<element>(capacities[rng.below(std::size(capacities))]);
+      for (chan<element>& c : cs) c = test::random_chan(rng);
       const auto [shared, cancel] = weft::with_cancel(weft::context{});
       std::vector<party> all;
       for (std::size_t i = 0; i < parties; ++i)
@@ -186,7 +170,7 @@ TEST_CASE(
         got.push_back(p.got);
       }
       REQUIRE(e.failures() == "");
-      REQUIRE((sorted(got) == sorted(sent)));
+      REQUIRE((merged(got) == merged(sent)));
       for (const chan<element>& c : cs) REQUIRE(c.size() == 0);
     }
   });
@@ -263,8 +247,6 @@ TEST_CASE("select stress: parties that only wait for each other come to an end",
     test::until([&] { return drained(right); }, "the receivers have taken everything");
     no_more_right.close();
     test::join(receiving);
-    values expected(senders * each);
-    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = i;
-    CHECK((sorted(got) == expected));
+    CHECK((merged(got) == test::count_to(senders * each)));
   });
 }
