@@ -16,12 +16,6 @@ namespace weft::inline WEFT_ABI {
 
 class context;
 
-namespace detail {
-// Defined by weft/context.hpp: the waitable core of a context (null: never done), and its error.
-cancel_source* source_of(const context& ctx) noexcept;
-std::error_code error_of(const context& ctx) noexcept;
-}  // namespace detail
-
 /// The element type of channels that only signal.
 using unit = std::monostate;
 
@@ -152,7 +146,7 @@ struct chan_access {
   }
 };
 
-// What a handle that may send offers. `Self` derives from it and has `handle_`.
+/// What a handle that may send offers. `Self` derives from it and has `handle_`.
 template <class Self, class T>
 class sending {
  public:
@@ -214,7 +208,7 @@ class sending {
   const chan_handle<T>& handle() const noexcept { return static_cast<const Self*>(this)->handle_; }
 };
 
-// What a handle that may receive offers.
+/// What a handle that may receive offers.
 template <class Self, class T>
 class receiving {
  public:
@@ -285,7 +279,7 @@ class receiving {
   const chan_handle<T>& handle() const noexcept { return static_cast<const Self*>(this)->handle_; }
 };
 
-// What every handle offers.
+/// What every handle offers.
 template <class Self, class T>
 class chan_observers {
  public:

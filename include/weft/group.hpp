@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/base/reset_at_end.hpp"
 #include "weft/context.hpp"
 #include "weft/context/group_core.hpp"
 #include "weft/runtime.hpp"
@@ -89,26 +90,17 @@ class group {
   /// Cancel   stops waiting; the children are not touched.
   /// Errors   as wait(); std::system_error with the context's error.
   void wait(const weft::context& ctx) {
-    if (core_.join(limits_of(ctx)) != detail::wait_end::granted)
-      detail::throw_system_error(detail::error_of(ctx));
+    detail::throw_if_canceled(core_.join(detail::limits_of(ctx)), ctx);
     finish();
   }
   /// The same, reporting in `ec`: false when `ctx` is done.
   bool wait(const weft::context& ctx, std::error_code& ec) {
-    if (core_.join(limits_of(ctx)) != detail::wait_end::granted) {
-      ec = detail::error_of(ctx);
-      return false;
-    }
-    ec.clear();
-    finish();
-    return true;
+    const bool ended = detail::report_canceled(core_.join(detail::limits_of(ctx)), ctx, ec);
+    if (ended) finish();
+    return ended;
   }
 
  private:
-  static detail::wait_limits limits_of(const weft::context& ctx) noexcept {
-    return {detail::source_of(ctx), detail::never};
-  }
-
   // What a child's fiber runs.
   template <class F>
   class member {
@@ -119,7 +111,8 @@ class group {
     void operator()() {
       const end_of_member ends(*group_);
       try {
-        const end_of_function destroys(f_);
+        // What f has captured is gone when wait() returns.
+        const detail::reset_at_end destroys(f_);
         if constexpr (std::invocable<F&, weft::context>) {
           (*f_)(group_->scope_.ctx);
         } else {
@@ -142,17 +135,6 @@ class group {
 
      private:
       group& group_;
-    };
-    // What f has captured is gone when wait() returns.
-    class end_of_function {
-     public:
-      explicit end_of_function(std::optional<F>& f) noexcept : f_(f) {}
-      end_of_function(const end_of_function&) = delete;
-      end_of_function& operator=(const end_of_function&) = delete;
-      ~end_of_function() { f_.reset(); }
-
-     private:
-      std::optional<F>& f_;
     };
 
     group* group_;

@@ -24,11 +24,6 @@ namespace weft::inline WEFT_ABI {
 
 class context;
 
-namespace detail {
-cancel_source* source_of(const context& ctx) noexcept;
-std::error_code error_of(const context& ctx) noexcept;
-}  // namespace detail
-
 /// What becomes of the fibers that are alive when main has returned.
 enum class exit_policy : unsigned char {
   abandon,  ///< they never run again; their stacks are freed, nothing is unwound
@@ -396,8 +391,8 @@ class thread_pin {
 [[nodiscard]] unsigned procs();
 /// Changes it, at any time; gives the old number. It has taken effect on return.
 /// Blocks  until the processors beyond n are given up.
-/// Errors  std::logic_error for 0 or more than 1024; std::invalid_argument in a seeded run for n !=
-///         1.
+/// Errors  std::logic_error for 0 or more than 1024; std::invalid_argument in a seeded run, but for
+///         1; std::bad_alloc, with the number unchanged.
 unsigned set_procs(unsigned n);
 /// User fibers of the caller's runtime that have not ended.
 [[nodiscard]] std::size_t num_fibers();

@@ -66,10 +66,7 @@ class singleflight {
     if (ec) return std::nullopt;
     std::shared_ptr<call> c;
     if (join(key, c)) return fly(key, *c, std::forward<F>(f));
-    if (c->wait({detail::source_of(ctx), detail::never}) != detail::wait_end::granted) {
-      ec = detail::error_of(ctx);
-      return std::nullopt;
-    }
+    if (!detail::report_canceled(c->wait(detail::limits_of(ctx)), ctx, ec)) return std::nullopt;
     return c->result();
   }
 

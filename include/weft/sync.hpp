@@ -37,12 +37,6 @@ class context;
 
 namespace detail {
 
-// Defined by weft/context.hpp: the waitable core of a context (null: never done), and its error.
-cancel_source* source_of(const context& ctx) noexcept;
-std::error_code error_of(const context& ctx) noexcept;
-
-inline wait_limits limits_of(const context& ctx) noexcept { return {source_of(ctx), never}; }
-
 // A time point of any clock on the caller's weft::clock.
 template <class Clock, class Duration>
 [[nodiscard]] std::int64_t deadline_of(const std::chrono::time_point<Clock, Duration>& when) {
@@ -75,18 +69,52 @@ template <class Rep, class Period>
   return {nullptr, due_after(to_ns(d))};
 }
 
-inline void throw_if_canceled(wait_end end, const context& ctx) {
-  if (WEFT_UNLIKELY(end != wait_end::granted)) throw_system_error(error_of(ctx));
-}
+/// What every lock offers to those who want it for themselves. An owner has no thread: one fiber may
+/// lock and another unlock, and a lock may be held while a fiber parks and moves to another thread.
+template <class Core>
+class exclusive_lock {
+ public:
+  /// Unlocked.
+  constexpr exclusive_lock() noexcept = default;
 
-inline bool report(wait_end end, const context& ctx, std::error_code& ec) noexcept {
-  if (end == wait_end::granted) {
-    ec.clear();
-    return true;
+  /// Blocks   while others have it.
+  void lock() { core_.lock(); }
+
+  /// Blocks   while others have it and `ctx` is not done.
+  /// Cancel   does not lock; a context that was done before wins over a lock that is free.
+  /// Errors   std::system_error with the context's error.
+  void lock(const context& ctx) { throw_if_canceled(core_.lock(limits_of(ctx)), ctx); }
+
+  /// The same, reporting in `ec`: false, and not locked, when `ctx` is done.
+  [[nodiscard]] bool lock(const context& ctx, std::error_code& ec) {
+    return report_canceled(core_.lock(limits_of(ctx)), ctx, ec);
   }
-  ec = error_of(ctx);
-  return false;
-}
+
+  /// Locks if nobody has it and nobody is due to get it. Never blocks.
+  [[nodiscard]] bool try_lock() noexcept { return core_.try_lock(); }
+
+  /// Blocks   for `d` at most; false: not locked.
+  template <class Rep, class Period>
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
+    if (d <= d.zero()) return core_.try_lock();
+    return core_.lock(limits_for(d)) == wait_end::granted;
+  }
+
+  /// Blocks   until `when` at the latest; false: not locked.
+  template <class Clock, class Duration>
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when) {
+    return try_until(when, [this](const wait_limits& limits) { return core_.lock(limits); });
+  }
+
+  /// Never blocks.
+  /// Errors   weft::usage_error when nobody has it so; the lock stays usable.
+  void unlock() { core_.unlock(); }
+
+ protected:
+  ~exclusive_lock() = default;
+
+  Core core_;
+};
 
 }  // namespace detail
 
@@ -101,50 +129,7 @@ inline bool report(wait_end end, const context& ctx, std::error_code& ec) noexce
 /// Threads  All members from any fiber and any thread. It may be destroyed as soon as the last call
 ///          that got it has unlocked it.
 /// Order    An unlock synchronizes with every later lock that succeeds.
-class mutex {
- public:
-  /// Unlocked.
-  constexpr mutex() noexcept = default;
-
-  /// Blocks   while another has it.
-  void lock() { core_.lock(); }
-
-  /// Blocks   while another has it and `ctx` is not done.
-  /// Cancel   does not lock; a context that was done before wins over a mutex that is free.
-  /// Errors   std::system_error with the context's error.
-  void lock(const context& ctx) {
-    detail::throw_if_canceled(core_.lock(detail::limits_of(ctx)), ctx);
-  }
-
-  /// The same, reporting in `ec`: false, and not locked, when `ctx` is done.
-  [[nodiscard]] bool lock(const context& ctx, std::error_code& ec) {
-    return detail::report(core_.lock(detail::limits_of(ctx)), ctx, ec);
-  }
-
-  /// Locks if nobody has it and nobody is due to get it. Never blocks.
-  [[nodiscard]] bool try_lock() noexcept { return core_.try_lock(); }
-
-  /// Blocks   for `d` at most; false: not locked.
-  template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
-    if (d <= d.zero()) return core_.try_lock();
-    return core_.lock(detail::limits_for(d)) == detail::wait_end::granted;
-  }
-
-  /// Blocks   until `when` at the latest; false: not locked.
-  template <class Clock, class Duration>
-  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when) {
-    return detail::try_until(
-        when, [this](const detail::wait_limits& limits) { return core_.lock(limits); });
-  }
-
-  /// Never blocks.
-  /// Errors   weft::usage_error when nobody has it; the mutex stays usable.
-  void unlock() { core_.unlock(); }
-
- private:
-  detail::mutex_core core_;
-};
+class mutex : public detail::exclusive_lock<detail::mutex_core> {};
 
 /// A lock for many readers or one writer; works with std::shared_lock, std::unique_lock and
 /// std::scoped_lock.
@@ -153,48 +138,11 @@ class mutex {
 /// readers that came meanwhile before the next writer. A fiber that locks twice, in whatever mix,
 /// can block for ever.
 ///
-/// Threads  All members from any fiber and any thread.
+/// Threads  All members from any fiber and any thread. It may be destroyed as soon as the last call
+///          that got it, in either way, has unlocked it.
 /// Order    An unlock synchronizes with every later lock; a shared unlock with later write locks.
-class rw_mutex {
+class rw_mutex : public detail::exclusive_lock<detail::rw_mutex_core> {
  public:
-  /// Unlocked.
-  constexpr rw_mutex() noexcept = default;
-
-  /// Blocks   while others have it.
-  void lock() { core_.lock(); }
-
-  /// Blocks   while others have it and `ctx` is not done.
-  /// Cancel   does not lock; a context that was done before wins over a mutex that is free.
-  /// Errors   std::system_error with the context's error.
-  void lock(const context& ctx) {
-    detail::throw_if_canceled(core_.lock(detail::limits_of(ctx)), ctx);
-  }
-  /// The same, reporting in `ec`: false, and not locked, when `ctx` is done.
-  [[nodiscard]] bool lock(const context& ctx, std::error_code& ec) {
-    return detail::report(core_.lock(detail::limits_of(ctx)), ctx, ec);
-  }
-
-  /// Locks if nobody has it or waits to write. Never blocks.
-  [[nodiscard]] bool try_lock() noexcept { return core_.try_lock(); }
-
-  /// Blocks   for `d` at most; false: not locked.
-  template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
-    if (d <= d.zero()) return core_.try_lock();
-    return core_.lock(detail::limits_for(d)) == detail::wait_end::granted;
-  }
-
-  /// Blocks   until `when` at the latest; false: not locked.
-  template <class Clock, class Duration>
-  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when) {
-    return detail::try_until(
-        when, [this](const detail::wait_limits& limits) { return core_.lock(limits); });
-  }
-
-  /// Never blocks.
-  /// Errors   weft::usage_error when it is not locked for writing.
-  void unlock() { core_.unlock(); }
-
   /// Blocks   while a writer has it or waits for it.
   void lock_shared() { core_.lock_shared(); }
 
@@ -206,7 +154,7 @@ class rw_mutex {
   }
   /// The same, reporting in `ec`: false, and not locked, when `ctx` is done.
   [[nodiscard]] bool lock_shared(const context& ctx, std::error_code& ec) {
-    return detail::report(core_.lock_shared(detail::limits_of(ctx)), ctx, ec);
+    return detail::report_canceled(core_.lock_shared(detail::limits_of(ctx)), ctx, ec);
   }
 
   /// Locks if no writer has it or waits for it. Never blocks.
@@ -227,11 +175,8 @@ class rw_mutex {
   }
 
   /// Never blocks.
-  /// Errors   weft::usage_error when nobody has it for reading.
+  /// Errors   weft::usage_error when nobody has it for reading; it stays usable.
   void unlock_shared() { core_.unlock_shared(); }
-
- private:
-  detail::rw_mutex_core core_;
 };
 
 /// Waits for what others bring about under a lock; the lock may be of any type.
@@ -269,7 +214,8 @@ class cond {
   /// The same, reporting in `ec`: false when `ctx` is done.
   template <class Lock>
   bool wait(const context& ctx, Lock& lock, std::error_code& ec) {
-    return detail::report(core_.wait(detail::lock_ref(lock), detail::limits_of(ctx)), ctx, ec);
+    return detail::report_canceled(core_.wait(detail::lock_ref(lock), detail::limits_of(ctx)), ctx,
+                                   ec);
   }
   /// The same in a loop, until `condition()`.
   template <class Lock, class Condition>
@@ -352,7 +298,7 @@ class wait_group {
 
   /// The same, reporting in `ec`: false when `ctx` is done.
   bool wait(const context& ctx, std::error_code& ec) {
-    return detail::report(core_.wait(detail::limits_of(ctx)), ctx, ec);
+    return detail::report_canceled(core_.wait(detail::limits_of(ctx)), ctx, ec);
   }
 
   /// Adds one, runs `f` in a new fiber, and counts down when f has returned, or left by exit_fiber,
@@ -422,8 +368,7 @@ class semaphore {
   /// Blocks   as acquire(k), and while `ctx` is not done. More units than the semaphore has are
   ///          waited for until then, without holding up others.
   /// Cancel   takes nothing, also when the units come at that moment; a context that was done
-  /// before
-  ///          wins over units that are free.
+  ///          before wins over units that are free.
   /// Errors   as acquire(k); std::system_error with the context's error.
   void acquire(const context& ctx, std::ptrdiff_t k = 1) {
     detail::throw_if_canceled(core_.acquire(k, detail::limits_of(ctx)), ctx);
@@ -431,7 +376,7 @@ class semaphore {
 
   /// The same, reporting in `ec`: false, and nothing taken, when `ctx` is done.
   [[nodiscard]] bool acquire(const context& ctx, std::ptrdiff_t k, std::error_code& ec) {
-    return detail::report(core_.acquire(k, detail::limits_of(ctx)), ctx, ec);
+    return detail::report_canceled(core_.acquire(k, detail::limits_of(ctx)), ctx, ec);
   }
   [[nodiscard]] bool acquire(const context& ctx, std::error_code& ec) {
     return acquire(ctx, 1, ec);
@@ -492,7 +437,7 @@ class latch {
   }
   /// The same, reporting in `ec`: false when `ctx` is done.
   bool wait(const context& ctx, std::error_code& ec) {
-    return detail::report(core_.wait(detail::limits_of(ctx)), ctx, ec);
+    return detail::report_canceled(core_.wait(detail::limits_of(ctx)), ctx, ec);
   }
 
   /// count_down(n), then wait().
@@ -538,7 +483,7 @@ class barrier {
   }
   /// The same, reporting in `ec`: false when `ctx` is done.
   bool arrive_and_wait(const context& ctx, std::error_code& ec) {
-    return detail::report(arrive(detail::limits_of(ctx)), ctx, ec);
+    return detail::report_canceled(arrive(detail::limits_of(ctx)), ctx, ec);
   }
 
   /// Arrives without waiting; later phases expect one less.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "weft/arch/atomic.hpp"
+#include "weft/base/reset_at_end.hpp"
 #include "weft/context/node.hpp"
 #include "weft/sched/shared_function.hpp"
 
@@ -53,11 +54,7 @@ class typed_context_callback final : public context_callback {
         f_(std::move(f)) {}
 
   void call() {
-    // However it is left: the stop handle may outlive the run by far.
-    struct at_end {
-      std::optional<F>& f;
-      ~at_end() { f.reset(); }
-    } const destroys{f_};
+    const reset_at_end destroys(f_);  // the stop handle may outlive the run by far
     (*f_)();
   }
 

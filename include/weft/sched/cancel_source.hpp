@@ -11,11 +11,17 @@
 //             what the canceller wrote, the error code first, is visible.
 #pragma once
 
+#include <system_error>
+
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/waiter.hpp"
 
-namespace weft::inline WEFT_ABI::detail {
+namespace weft::inline WEFT_ABI {
+
+class context;
+
+namespace detail {
 
 class cancel_source {
  public:
@@ -43,4 +49,11 @@ class cancel_source {
   wait_list waiters_;  // guarded by lock_
 };
 
-}  // namespace weft::inline WEFT_ABI::detail
+// What the layers below know of a context, which defines it: its waitable core (null: it is never
+// done), and its error (none until it is done).
+[[nodiscard]] cancel_source* source_of(const context& ctx) noexcept;
+[[nodiscard]] std::error_code error_of(const context& ctx) noexcept;
+
+}  // namespace detail
+
+}  // namespace weft::inline WEFT_ABI

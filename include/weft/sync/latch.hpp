@@ -3,7 +3,6 @@
 
 #include <cstddef>
 
-#include "weft/sched/park.hpp"
 #include "weft/sync/zero_gate.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -15,15 +14,9 @@ class latch_core {
   void count_down(std::ptrdiff_t n);
   [[nodiscard]] bool try_wait() const noexcept { return gate_.is_open(); }
 
-  void wait() {
-    safepoint();
-    if (!gate_.is_open()) wait_slow(wait_limits{});
-  }
   // A source that has fired wins over a latch that is open.
-  [[nodiscard]] wait_end wait(const wait_limits& limits) {
-    safepoint();
-    if (is_canceled(limits)) return wait_end::canceled;
-    return gate_.is_open() ? wait_end::granted : wait_slow(limits);
+  wait_end wait(const wait_limits& limits = {}) {
+    return gate_.pass(limits, [this](const wait_limits& l) { return wait_slow(l); });
   }
 
  private:

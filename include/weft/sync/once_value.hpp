@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "weft/base/error.hpp"
+#include "weft/base/reset_at_end.hpp"
 #include "weft/sched/park.hpp"
 #include "weft/sync/once.hpp"
 
@@ -34,7 +35,7 @@ class once_state {
   void run() {
     const once_run ends(core_);
     // Before the others go on: what f has captured is gone when they return.
-    const destroyed_after destroys(f_);
+    const reset_at_end destroys(f_);
     try {
       value_.emplace((*f_)());
     } catch (...) {
@@ -42,17 +43,6 @@ class once_state {
       throw;
     }
   }
-
-  class destroyed_after {
-   public:
-    explicit destroyed_after(std::optional<F>& f) noexcept : f_(f) {}
-    destroyed_after(const destroyed_after&) = delete;
-    destroyed_after& operator=(const destroyed_after&) = delete;
-    ~destroyed_after() { f_.reset(); }
-
-   private:
-    std::optional<F>& f_;
-  };
 
   once_core core_;
   std::optional<F> f_;           // written by the run only
@@ -86,8 +76,12 @@ class once_function {
   std::shared_ptr<detail::once_state<F>> state_;
 };
 
-/// Makes `f` a function that is called once: `auto config = weft::once_value([] { return load();
-/// });`
+/// Makes `f` a function that is called once:
+///
+///     auto config = weft::once_value([] { return load(); });
+///     use(config());
+///
+/// Errors   std::bad_alloc, and what copying or moving f throws.
 template <class F>
 [[nodiscard]] once_function<std::decay_t<F>> once_value(F&& f) {
   return once_function<std::decay_t<F>>(std::forward<F>(f));

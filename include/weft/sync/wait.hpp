@@ -12,8 +12,11 @@
 #pragma once
 
 #include <cstdint>
+#include <system_error>
 
 #include "weft/arch/spinlock.hpp"
+#include "weft/base/error.hpp"
+#include "weft/sched/cancel_source.hpp"
 #include "weft/sched/waiter.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -38,6 +41,23 @@ inline constexpr std::uint32_t by_cancel = 2;
 
 // True: the source of `limits` has fired.
 [[nodiscard]] bool is_canceled(const wait_limits& limits) noexcept;
+
+[[nodiscard]] inline wait_limits limits_of(const context& ctx) noexcept {
+  return {source_of(ctx), never};
+}
+
+// How the public operations tell of a wait that `ctx` has ended: by an exception, or in `ec`.
+inline void throw_if_canceled(wait_end end, const context& ctx) {
+  if (WEFT_UNLIKELY(end != wait_end::granted)) throw_system_error(error_of(ctx));
+}
+inline bool report_canceled(wait_end end, const context& ctx, std::error_code& ec) noexcept {
+  if (end == wait_end::granted) {
+    ec.clear();
+    return true;
+  }
+  ec = error_of(ctx);
+  return false;
+}
 
 // Calls `op.revoke(place)` when a park is left by unwinding although the grant had come: what was
 // given goes on to others.

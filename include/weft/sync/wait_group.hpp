@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "weft/base/reset_at_end.hpp"
 #include "weft/sched/park.hpp"
 #include "weft/sync/zero_gate.hpp"
 
@@ -26,16 +27,9 @@ class wait_group_core {
     add_slow(before, step);
   }
 
-  void wait() {
-    safepoint();
-    if (!gate_.is_open()) wait_slow(wait_limits{});
-  }
-
   // A source that has fired wins over a counter that is zero.
-  [[nodiscard]] wait_end wait(const wait_limits& limits) {
-    safepoint();
-    if (is_canceled(limits)) return wait_end::canceled;
-    return gate_.is_open() ? wait_end::granted : wait_slow(limits);
+  wait_end wait(const wait_limits& limits = {}) {
+    return gate_.pass(limits, [this](const wait_limits& l) { return wait_slow(l); });
   }
 
  private:
@@ -55,7 +49,8 @@ class wait_group_member {
 
   void operator()() {
     const end_of_member counts_down(core_);
-    const end_of_function destroys(f_);
+    // Before the others go on: what f has captured is gone when their wait returns.
+    const reset_at_end destroys(f_);
     (*f_)();
   }
 
@@ -73,17 +68,6 @@ class wait_group_member {
 
    private:
     wait_group_core& core_;
-  };
-  // Before the others go on: what f has captured is gone when their wait returns.
-  class end_of_function {
-   public:
-    explicit end_of_function(std::optional<F>& f) noexcept : f_(f) {}
-    end_of_function(const end_of_function&) = delete;
-    end_of_function& operator=(const end_of_function&) = delete;
-    ~end_of_function() { f_.reset(); }
-
-   private:
-    std::optional<F>& f_;
   };
 
   wait_group_core& core_;

@@ -19,6 +19,7 @@
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
+#include "weft/sched/park.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -51,6 +52,15 @@ class zero_gate {
   void release_all() noexcept;
   // Takes back a step that was an error of use.
   void undo(std::int64_t by) noexcept;
+
+  // A wait, by whoever owns the gate: `slow(limits)` is called, and is to call wait(), only where
+  // the gate is not open. A source that has fired wins over a gate that is open.
+  template <class Slow>
+  wait_end pass(const wait_limits& limits, Slow slow) {
+    safepoint();
+    if (limits.source != nullptr && is_canceled(limits)) return wait_end::canceled;
+    return is_open() ? wait_end::granted : slow(limits);
+  }
 
   // Blocks; `has_waited` tells whether it stood in the queue.
   wait_end wait(wait_reason reason, const wait_limits& limits, bool& has_waited);
