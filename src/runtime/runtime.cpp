@@ -53,7 +53,7 @@ scheduler_options to_scheduler_options(const options& o) {
     throw_invalid_argument("weft::options: a seeded run has one processor, procs must be 0 or 1");
   if (o.max_blocking == 0) throw_invalid_argument("weft::options: max_blocking must be positive");
   if (o.max_machines < 2) throw_invalid_argument("weft::options: max_machines must be 2 or more");
-  if (o.stack_size > std::size_t{1} << 30U)
+  if (o.stack_size > stack_pool::max_stack_size)
     throw_invalid_argument("weft::options: stack_size must be at most 1 GiB");
   scheduler_options s;
   s.seed = o.seed;

@@ -258,6 +258,8 @@ std::size_t scheduler::num_fibers() const noexcept {
 
 new_fiber create_fiber(const callable_type& type, std::source_location where,
                        const fiber_attributes& attributes) {
+  if (attributes.stack_size > stack_pool::max_stack_size)
+    throw_invalid_argument("weft::fiber_options: stack_size must be at most 1 GiB");
   scheduler& home = attributes.home != nullptr ? *attributes.home : scheduler::of_caller();
   fiber* f = home.new_record();
   f->home = &home;

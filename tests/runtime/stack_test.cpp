@@ -119,6 +119,18 @@ TEST_CASE("stack: fibers have the size that was asked for", "[runtime][unit][SC-
   CHECK(weft::run([] { return use_stack(900 * kib); }, o) > 0);
 }
 
+TEST_CASE("stack: one of more than 1 GiB is refused at the call", "[runtime][unit][SC-27]") {
+  test::run_with_procs([] {
+    // The last would be small again in 32 bits.
+    for (const std::size_t size : {(std::size_t{1} << 30U) + 1, (std::size_t{1} << 32U) + 1}) {
+      const weft::fiber_options options{"huge", size};
+      CHECK_THROWS_AS(weft::go(options, [] {}), std::invalid_argument);
+      CHECK_THROWS_AS(weft::spawn(options, [] {}), std::invalid_argument);
+    }
+    CHECK(weft::num_fibers() == 1);
+  });
+}
+
 TEST_CASE("stack: what one fiber leaves on a stack does not disturb the next",
           "[runtime][unit][SC-27]") {
   test::run_with_procs([] {

@@ -77,6 +77,7 @@ enum class stack_refusal : unsigned char {
 class stack_pool {
  public:
   static constexpr std::size_t min_stack_size = std::size_t{16} * 1024;
+  static constexpr std::size_t max_stack_size = std::size_t{1} << 30U;
   static constexpr std::size_t slab_size = std::size_t{64} * 1024 * 1024;
 
   // Stacks of `stack_size` bytes, guard included, rounded up to a power of two of 16 KiB or more.

@@ -64,8 +64,8 @@ struct fiber_attributes {
 };
 
 // A new fiber, not yet visible: construct the callable at `callable`, then submit(), or discard()
-// when the constructor throws. Throws std::bad_alloc, and std::logic_error from a plain thread when
-// there is not exactly one runtime.
+// when the constructor throws. Throws std::bad_alloc, std::logic_error from a plain thread when
+// there is not exactly one runtime, and std::invalid_argument for a stack of more than 1 GiB.
 struct new_fiber {
   fiber* f;
   void* callable;
