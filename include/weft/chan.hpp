@@ -173,6 +173,7 @@ class sending {
     handle().send(ctx, value, ec);
     throw_if(ec);
   }
+  /// The same by moving.
   void send(const context& ctx, T&& value) const {
     std::error_code ec;
     handle().send(ctx, value, ec);
@@ -184,18 +185,20 @@ class sending {
   {
     return handle().send(ctx, value, ec);
   }
+  /// The same by moving.
   bool send(const context& ctx, T&& value, std::error_code& ec) const {
     return handle().send(ctx, value, ec);
   }
 
-  /// Sends if that is possible at once. False: it would block; nothing was copied or moved. Never
-  /// blocks.
-  /// Errors  closed_channel.
+  /// Sends if that is possible at once. False: it would block, as always on a nil channel; nothing
+  /// was copied or moved. Never blocks.
+  /// Errors  closed_channel; what copying or moving T throws.
   [[nodiscard]] bool try_send(const T& value) const
     requires std::is_copy_constructible_v<T>
   {
     return handle().try_send(value);
   }
+  /// The same by moving; moved from only if it gives true.
   [[nodiscard]] bool try_send(T&& value) const { return handle().try_send(std::move(value)); }
 
   /// No more values will be sent: receivers get what is buffered, then the end. Wakes everybody who
@@ -232,12 +235,14 @@ class receiving {
   }
 
   /// A value if one is there; nullopt: it would block, or closed and drained. Never blocks.
+  /// Errors  what moving T throws; the value stays in the channel then.
   [[nodiscard]] std::optional<T> try_recv() const {
     std::optional<T> out;
     handle().try_recv_into(out);
     return out;
   }
   /// The same into `out`, which is assigned only on `ok`; tells the two other cases apart.
+  /// Errors  the same; what assigning throws loses the value.
   [[nodiscard]] recv_status try_recv(T& out) const {
     std::optional<T> value;
     const recv_status status = handle().try_recv_into(value);
@@ -272,7 +277,10 @@ class receiving {
     const chan_handle<T>* from_ = nullptr;
     mutable std::optional<T> value_;
   };
+  /// Receives the first value.
+  /// Blocks  as recv(), and so does each step.
   [[nodiscard]] iterator begin() const { return iterator(handle()); }
+  /// The end: closed and drained.
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
@@ -310,8 +318,9 @@ class chan : public detail::chan_observers<chan<T>, T>,
              public detail::sending<chan<T>, T>,
              public detail::receiving<chan<T>, T> {
  public:
-  using value_type = T;
+  using value_type = T;  ///< what it carries
 
+  /// Nil.
   chan() noexcept = default;
 
  private:
@@ -332,10 +341,13 @@ template <class T>
 class send_chan : public detail::chan_observers<send_chan<T>, T>,
                   public detail::sending<send_chan<T>, T> {
  public:
-  using value_type = T;
+  using value_type = T;  ///< what it carries
 
+  /// Nil.
   send_chan() noexcept = default;
+  /// Another handle to the same channel.
   send_chan(const chan<T>& ch) noexcept : handle_(ch.handle_) {}
+  /// Takes the handle over.
   send_chan(chan<T>&& ch) noexcept : handle_(std::move(ch.handle_)) {}
 
  private:
@@ -351,10 +363,13 @@ template <class T>
 class recv_chan : public detail::chan_observers<recv_chan<T>, T>,
                   public detail::receiving<recv_chan<T>, T> {
  public:
-  using value_type = T;
+  using value_type = T;  ///< what it carries
 
+  /// Nil.
   recv_chan() noexcept = default;
+  /// Another handle to the same channel.
   recv_chan(const chan<T>& ch) noexcept : handle_(ch.handle_) {}
+  /// Takes the handle over.
   recv_chan(chan<T>&& ch) noexcept : handle_(std::move(ch.handle_)) {}
 
  private:

@@ -40,6 +40,7 @@ template <class T>
 class context_key {
  public:
   constexpr context_key() noexcept = default;
+  /// With a name for messages.
   explicit constexpr context_key(std::string_view name) noexcept : name_(name) {}
   context_key(const context_key&) = delete;
   context_key& operator=(const context_key&) = delete;
@@ -152,6 +153,7 @@ class [[nodiscard]] cancel_func {
  public:
   cancel_func() noexcept = default;
   cancel_func(cancel_func&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+  /// Cancels what it had before.
   cancel_func& operator=(cancel_func&& other) noexcept {
     cancel_func old(std::move(*this));
     node_ = std::exchange(other.node_, nullptr);
@@ -185,8 +187,8 @@ class [[nodiscard]] cancel_func {
 
 /// A new context and what cancels it: `auto [ctx, cancel] = with_cancel(parent);`.
 struct [[nodiscard]] cancelable_context {
-  context ctx;
-  cancel_func cancel;
+  context ctx;         ///< the context
+  cancel_func cancel;  ///< cancels it when called or destroyed
 
   // Takes over two counts.
   explicit cancelable_context(detail::cancel_node* node) noexcept
@@ -241,7 +243,9 @@ template <class T>
 class stop_func;
 
 /// Runs `f` in a fiber of its own once `ctx` is done, at once if it is: in the runtime of whoever
-/// cancels. Several functions on one context are independent.
+/// cancels; where that is a plain thread without exactly one runtime, in the one in which `f` was
+/// registered, and not at all if that has ended. Where memory for the fiber is refused `f` runs in
+/// whoever cancels. Several functions on one context are independent.
 /// Errors  std::bad_alloc; std::logic_error from a plain thread where `ctx` is done and there is
 ///         not exactly one runtime. An exception that leaves `f` ends the process, as in every
 ///         detached fiber.
@@ -345,6 +349,7 @@ template <class Rep, class Period>
 void sleep_for(const context& ctx, std::chrono::duration<Rep, Period> duration) {
   sleep_until(ctx, clock::time_point(clock::duration(detail::due_after(detail::to_ns(duration)))));
 }
+/// The same, reporting the context's error in `ec`.
 template <class Rep, class Period>
 void sleep_for(const context& ctx, std::chrono::duration<Rep, Period> duration,
                std::error_code& ec) {

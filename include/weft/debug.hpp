@@ -13,20 +13,22 @@ namespace debug {
 
 /// A place in the code; line 0 and empty names: not known.
 struct frame {
-  std::string function;
-  std::string file;
-  int line = 0;
+  std::string function;  ///< its name, demangled
+  std::string file;      ///< the source file
+  int line = 0;          ///< in it
 };
 
 /// What a fiber is doing.
 struct fiber_info {
-  fiber_id id;
-  std::string name;
+  fiber_id id;       ///< its number in dumps
+  std::string name;  ///< empty: none
   /// `running`, `runnable`, or why it is blocked: `chan receive`, `select`, `sleep`, …
   std::string state;
   /// Since when, to some milliseconds.
   clock::time_point since;
+  /// Where go or spawn was called.
   frame created_at;
+  /// The innermost frame first; empty where it is not known.
   std::vector<frame> stack;
 };
 

@@ -19,7 +19,7 @@
 /// | weft::closed_channel    | send on or close of a closed channel                           |
 /// | weft::nil_channel       | close of the nil channel                                       |
 /// | weft::usage_error       | every other error of use                                       |
-/// | std::invalid_argument   | options that contradict each other                             |
+/// | std::invalid_argument   | options and arguments out of range, or that contradict others  |
 /// | weft::deadlock_error    | all fibers are blocked for ever, where the policy is to throw  |
 
 #include "weft/base/error.hpp"

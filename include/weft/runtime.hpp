@@ -39,26 +39,31 @@ enum class deadlock_policy : unsigned char {
 
 /// How a runtime is to be.
 struct options {
-  /// Processors: how many fibers run at once. 0: $WEFT_PROCS, else the CPUs this process may use
-  /// (affinity and cgroup quota). At most 1024.
+  /// Processors: how many fibers run at once, 1 to 1024. 0: $WEFT_PROCS, else the CPUs this process
+  /// may use (affinity and cgroup quota). A text in WEFT_PROCS that is no such number ends the
+  /// process.
   unsigned procs = 0;
-  /// Bytes of address space reserved for each fiber's stack; pages are committed when touched.
+  /// Bytes of address space reserved for each fiber's stack, at most 1 GiB; rounded up to a power
+  /// of two of 16 KiB or more. Pages are committed when touched. A sixteenth, at most 64 KiB, is
+  /// guard.
   std::size_t stack_size = 256 * 1024;
-  /// OS threads; needing more is fatal.
+  /// OS threads that run fibers, at least 2; needing more is fatal.
   unsigned max_machines = 10'000;
+  /// What becomes of the fibers that are left at the end.
   exit_policy on_exit = exit_policy::abandon;
+  /// What happens when all are blocked for ever; for run() only.
   deadlock_policy on_deadlock = deadlock_policy::abort;
   /// Non-zero: a deterministic run. The same seed gives the same order of events; time is virtual.
   /// `procs` 0 then means 1, more throws std::invalid_argument.
   std::uint64_t seed = 0;
-  /// Threads inside blocking(f) at once; further calls queue.
+  /// Calls inside blocking(f) at once, at least 1; further ones queue.
   unsigned max_blocking = 512;
 };
 
 /// What a fiber may be given at its start.
 struct fiber_options {
   std::string name;            ///< shown in dumps and reports
-  std::size_t stack_size = 0;  ///< bytes; 0: the runtime's
+  std::size_t stack_size = 0;  ///< bytes, as options::stack_size; 0: the runtime's
 };
 
 namespace detail {
@@ -109,8 +114,10 @@ using result_of = std::invoke_result_t<std::decay_t<F>&>;
 template <class R>
 class [[nodiscard]] join_handle {
  public:
+  /// Nothing to join.
   join_handle() noexcept = default;
   join_handle(join_handle&&) noexcept = default;
+  /// Ends what it had before, as the destructor does.
   join_handle& operator=(join_handle&& other) noexcept {
     if (this != &other) {
       end();
@@ -182,7 +189,7 @@ class [[nodiscard]] join_handle {
   detail::join_ref<R> state_;
 };
 
-// For spawn and runtime::spawn.
+/// What spawn and runtime::spawn have in common; not for programs.
 template <class F>
 auto spawn_in(detail::scheduler* home, const fiber_options& o, F&& f, std::source_location where) {
   using R = detail::result_of<F>;
@@ -198,15 +205,19 @@ auto spawn_in(detail::scheduler* home, const fiber_options& o, F&& f, std::sourc
 
 /// Starts a fiber that runs f() on the current runtime, detached. F may be movable only. An
 /// exception that leaves it ends the process with a report.
+/// Blocks  never.
 /// Errors  std::logic_error `go of nil func value` for an empty function object, and when called
-///         from a plain thread while no runtime, or more than one, is running; std::bad_alloc.
-/// Threads any. Never blocks.
+///         from a plain thread while no runtime, or more than one, is running; what copying or
+///         moving f throws; std::bad_alloc. Nothing is started then.
+/// Threads any.
 /// Order   everything before the call synchronizes with the start of f.
 template <class F>
   requires std::invocable<std::decay_t<F>&>
 void go(F&& f, std::source_location where = std::source_location::current()) {
   detail::submit(detail::make_fiber(std::forward<F>(f), where, {}));
 }
+/// The same with a name or a stack size.
+/// Errors  as those of go(f); std::invalid_argument for a stack of more than 1 GiB.
 template <class F>
   requires std::invocable<std::decay_t<F>&>
 void go(const fiber_options& o, F&& f,
@@ -220,6 +231,7 @@ template <class F>
 auto spawn(F&& f, std::source_location where = std::source_location::current()) {
   return spawn_in(nullptr, {}, std::forward<F>(f), where);
 }
+/// The same with a name or a stack size.
 template <class F>
   requires std::invocable<std::decay_t<F>&>
 auto spawn(const fiber_options& o, F&& f,
@@ -228,7 +240,8 @@ auto spawn(const fiber_options& o, F&& f,
 }
 
 /// Starts a runtime, runs main() as its first fiber, ends the runtime, and gives main's result or
-/// rethrows its exception.
+/// rethrows its exception. A main that leaves by exit_fiber has no result: the other fibers go on,
+/// run does not return, and when none can go on that is a deadlock.
 /// Blocks  the calling OS thread.
 /// Errors  those of the constructor of weft::runtime; std::logic_error when called from a fiber.
 ///         A deadlock is reported as options.on_deadlock says.
@@ -241,20 +254,25 @@ auto run(F&& main, const options& o = {},
 /// communicate.
 class runtime {
  public:
-  /// Errors  std::invalid_argument for options that contradict each other, std::system_error and
-  ///         std::bad_alloc when the system refuses threads, descriptors or memory.
+  /// Starts one; its threads come with the first fiber.
+  /// Errors  std::invalid_argument for options that are out of range or contradict each other,
+  ///         std::system_error and std::bad_alloc when the system refuses threads, descriptors or
+  ///         memory, std::logic_error for more than 256 runtimes at once.
   explicit runtime(const options& o = {}) : runtime(o, false) {}
   /// As shutdown().
   ~runtime() { shutdown(); }
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
 
-  /// From any thread: as weft::go, on this runtime.
+  /// As weft::go, on this runtime.
+  /// Errors  as those of weft::go; std::logic_error after shutdown().
+  /// Threads any.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   void go(F&& f, std::source_location where = std::source_location::current()) {
     detail::submit(detail::make_fiber(std::forward<F>(f), where, {.home = running()}));
   }
+  /// The same with a name or a stack size.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   void go(const fiber_options& o, F&& f,
@@ -263,7 +281,9 @@ class runtime {
         detail::make_fiber(std::forward<F>(f), where, detail::attributes_of(o, running())));
   }
 
-  /// From any thread: as weft::spawn, on this runtime.
+  /// As weft::spawn, on this runtime.
+  /// Errors  as those of go().
+  /// Threads any.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   auto spawn(F&& f, std::source_location where = std::source_location::current()) {
@@ -272,7 +292,9 @@ class runtime {
 
   /// Runs f() as a fiber, waits for its end, and gives its result or rethrows its exception.
   /// Blocks  the calling OS thread.
-  /// Errors  std::logic_error when called from a fiber: use spawn and join there.
+  /// Errors  std::logic_error when called from a fiber: use spawn and join there; std::system_error
+  ///         with errc::fiber_exited when f left by exit_fiber.
+  /// Threads any that is no fiber's.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   auto block_on(F&& f, std::source_location where = std::source_location::current()) {
@@ -283,9 +305,12 @@ class runtime {
   /// The runtime of the calling fiber; null on a plain thread.
   [[nodiscard]] static runtime* current() noexcept;
 
-  /// Ends the runtime: the fibers as options.on_exit says, then the threads. Waits for fibers that
-  /// make no runtime entry, and for blocking calls, up to ten seconds. Idempotent.
+  /// Ends the runtime: the fibers as options.on_exit says, then the threads. Idempotent.
+  /// Blocks  the calling OS thread: with exit_policy::wait until all fibers have ended, and for
+  ///         those that make no runtime entry, and for blocking calls, up to ten seconds; then they
+  ///         are named, and left with their threads and stacks.
   /// Errors  std::logic_error when called from a fiber.
+  /// Threads one at a time, and no other call of this runtime's members meanwhile.
   void shutdown() {
     if (scheduler_ == nullptr) return;
     if (detail::this_fiber_or_null() != nullptr) detail::throw_not_from_fiber("shutdown");
@@ -328,8 +353,8 @@ auto run(F&& main, const options& o, std::source_location where) {
   return state->take();
 }
 
-/// Lets all fibers run that are runnable on this processor, then goes on. On a plain thread: yields
-/// the OS thread.
+/// Lets all fibers run that are runnable on this processor, then goes on. On a plain thread, and
+/// inside on_system_stack: yields the OS thread.
 inline void yield() { detail::yield_now(); }
 
 /// Ends the calling fiber: its stack is unwound, destructors run. A `catch (...)` that does not
@@ -338,7 +363,8 @@ inline void yield() { detail::yield_now(); }
 [[noreturn]] inline void exit_fiber() { detail::exit_current(); }
 
 /// Runs f(), which may need a deep stack, on the OS thread's own stack and gives its result or
-/// rethrows its exception. f must not park: that throws std::logic_error.
+/// rethrows its exception. On a plain thread, and inside another such call, it is called as it is.
+/// Errors  those of f. An operation in f that would park throws std::logic_error there.
 template <class F>
   requires std::invocable<F&>
 auto on_system_stack(F&& f) -> std::invoke_result_t<F&> {
@@ -367,9 +393,13 @@ class blocking_section {
 }  // namespace detail
 
 /// Runs f(), which may block the OS thread, and gives its result or rethrows its exception.
-/// Meanwhile other fibers use the processor as soon as there is work for it. f must not use fibers'
-/// operations that park.
-/// Blocks  while options.max_blocking calls are under way. On a plain thread simply calls f.
+/// Meanwhile other fibers use the processor as soon as there is work for it. On a plain thread,
+/// inside on_system_stack and in a seeded run it simply calls f.
+///
+/// It is for calls into the kernel. Where f parks all the same, it holds its place of
+/// options.max_blocking meanwhile.
+/// Blocks  before the call while options.max_blocking others are under way, and after it until
+///         there is a processor.
 template <class F>
   requires std::invocable<F&>
 auto blocking(F&& f) -> std::invoke_result_t<F&> {
@@ -381,30 +411,37 @@ auto blocking(F&& f) -> std::invoke_result_t<F&> {
 /// end in the fiber that made it. On a plain thread it does nothing.
 class thread_pin {
  public:
+  /// Errors  std::logic_error when it is nested more than 255 times.
   thread_pin() { detail::pin_current(); }
   ~thread_pin() { detail::unpin_current(); }
   thread_pin(const thread_pin&) = delete;
   thread_pin& operator=(const thread_pin&) = delete;
 };
 
-/// The number of processors of the caller's runtime.
+/// The number of processors of the caller's runtime; on a plain thread, of the only one running.
+/// Errors  std::logic_error from a plain thread while no runtime, or more than one, is running.
 [[nodiscard]] unsigned procs();
 /// Changes it, at any time; gives the old number. It has taken effect on return.
-/// Blocks  until the processors beyond n are given up.
+/// Blocks  until the processors beyond n are given up, and while another call changes the number.
 /// Errors  std::logic_error for 0 or more than 1024; std::invalid_argument in a seeded run, but for
-///         1; std::bad_alloc, with the number unchanged.
+///         1; std::bad_alloc, with the number unchanged; else as procs().
+/// Threads any.
 unsigned set_procs(unsigned n);
 /// User fibers of the caller's runtime that have not ended.
+/// Errors  as procs().
+/// Complexity  linear in the number of processors.
 [[nodiscard]] std::size_t num_fibers();
 
 /// Names a fiber; unique in the process and never reused. Default-constructed: none.
 class fiber_id {
  public:
   constexpr fiber_id() noexcept = default;
+  /// In the order of the numbers, which does not tell who is older.
   friend constexpr auto operator<=>(const fiber_id&, const fiber_id&) noexcept = default;
   /// The number that reports show; 0: none.
   [[nodiscard]] constexpr std::uint64_t value() const noexcept { return value_; }
 
+  /// Writes value().
   template <class Char, class Traits>
   friend std::basic_ostream<Char, Traits>& operator<<(std::basic_ostream<Char, Traits>& out,
                                                       const fiber_id& id) {
@@ -422,17 +459,21 @@ class fiber_id {
   std::uint64_t value_ = 0;
 };
 
+/// value() in decimal.
 [[nodiscard]] std::string to_string(fiber_id id);
 
 /// About the calling fiber.
 namespace this_fiber {
-/// On a plain thread: none.
+/// Its id; on a plain thread: none.
 [[nodiscard]] fiber_id id() noexcept;
-/// Empty where it has none, and on a plain thread. Valid until the next set_name.
+/// Its name; empty where it has none, and on a plain thread. Valid until the next set_name.
 [[nodiscard]] std::string_view name() noexcept;
-/// Shown in dumps, reports, profiles and traces. Nothing on a plain thread.
+/// Names it in dumps and reports. Nothing on a plain thread.
+/// Errors  std::bad_alloc.
 void set_name(std::string name);
-/// Shown in profiles; inherited by the fibers that it starts. An empty value removes the label.
+/// Gives it a label, which the fibers that it starts inherit; an empty value removes it. Labels are
+/// for profiles: nothing shows them yet. Nothing on a plain thread.
+/// Errors  std::bad_alloc.
 void set_label(std::string key, std::string value);
 }  // namespace this_fiber
 
@@ -463,7 +504,9 @@ class fiber_local {
                                       [](void* v) noexcept { delete static_cast<T*>(v); });
     return *static_cast<T*>(value);
   }
+  /// get().
   T& operator*() const { return get(); }
+  /// The address of get().
   T* operator->() const { return &get(); }
 
  private:

@@ -261,7 +261,7 @@ template <class H = detail::no_handler>
                                  std::forward<H>(handler));
 }
 
-/// A case that goes `duration` after the select began; zero or less is ready at once.
+/// A case that goes `duration` after it was made; zero or less is ready at once.
 template <class Rep, class Period, class H = detail::no_handler>
 [[nodiscard]] auto timeout(std::chrono::duration<Rep, Period> duration, H&& handler = {}) {
   return detail::make_plain_case(detail::timer_item(detail::due_after(detail::to_ns(duration))),
@@ -281,12 +281,13 @@ template <class H = detail::no_handler>
 }
 
 /// Waits until one of the cases can go, carries it out, runs its handler and returns its index. Of
-/// several ready cases one is chosen uniformly at random. Allocates nothing.
+/// several ready cases one is chosen uniformly at random. Allocates nothing, but where a timer's
+/// heap has to grow.
 ///
 /// Blocks  until a case is ready; with otherwise() never; without any case for ever.
 /// Errors  closed_channel when the chosen case sends on a closed channel; what a move or the
-///         handler throws. The handler runs after the communication, in the calling fiber, no lock
-///         held.
+///         handler throws; std::logic_error for two defaults; std::bad_alloc where a deadline finds
+///         no memory. The handler runs after the communication, in the calling fiber, no lock held.
 /// Threads any fiber or thread.
 /// Order   as the operation of the chosen case.
 template <detail::select_argument... C>
@@ -324,17 +325,20 @@ class select_case {
     item.slot = std::addressof(slot);
     return select_case(item);
   }
+  /// Goes when `ctx` is cancelled or past its deadline.
   [[nodiscard]] static select_case done(const context& ctx) noexcept {
     return select_case(detail::done_item(detail::source_of(ctx)));
   }
-  /// Counts from this call, not from the select.
+  /// Goes `d` after this call; zero or less is ready at once.
   template <class Rep, class Period>
   [[nodiscard]] static select_case timeout(std::chrono::duration<Rep, Period> d) noexcept {
     return select_case(detail::timer_item(detail::due_after(detail::to_ns(d))));
   }
+  /// Goes at `when` on weft::clock; time_point::max() is never.
   [[nodiscard]] static select_case deadline(clock::time_point when) noexcept {
     return select_case(detail::timer_item(detail::to_ns(when)));
   }
+  /// Goes if and only if no other case is ready.
   [[nodiscard]] static select_case otherwise() noexcept { return select_case({}); }
 
  private:

@@ -26,8 +26,9 @@ namespace weft::inline WEFT_ABI {
 template <class Key, class Value>
 class singleflight {
  public:
+  /// What run() gives.
   struct flight {
-    Value value;
+    Value value;  ///< the function's result, or a copy of it
     bool shared;  ///< others asked for it at the same time
   };
 
@@ -36,7 +37,7 @@ class singleflight {
   singleflight& operator=(const singleflight&) = delete;
 
   /// The result of `f()`, which runs in this fiber, or of a function that another call runs for an
-  /// equal key.
+  /// equal key. A call for the same key inside `f` waits for itself, for ever.
   /// Blocks   while that one runs.
   /// Errors   the exception of the function that was run, in every call that shares it;
   ///          std::system_error with errc::fiber_exited when the other fiber left it by exit_fiber.

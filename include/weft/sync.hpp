@@ -69,8 +69,9 @@ template <class Rep, class Period>
   return {nullptr, due_after(to_ns(d))};
 }
 
-/// What every lock offers to those who want it for themselves. An owner has no thread: one fiber may
-/// lock and another unlock, and a lock may be held while a fiber parks and moves to another thread.
+/// What every lock offers to those who want it for themselves. An owner has no thread: one fiber
+/// may lock and another unlock, and a lock may be held while a fiber parks and moves to another
+/// thread.
 template <class Core>
 class exclusive_lock {
  public:
@@ -247,6 +248,7 @@ class cond {
   std::cv_status wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d) {
     return wait_until(lock, detail::time_after(d));
   }
+  /// The same in a loop, until `condition()`; what it gives at the end.
   template <class Lock, class Rep, class Period, class Condition>
   bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& d, Condition condition) {
     return wait_until(lock, detail::time_after(d), std::move(condition));
@@ -278,8 +280,8 @@ class wait_group {
   constexpr wait_group() noexcept = default;
 
   /// Adds `n`, which may be negative, to the counter; at zero all waits are released. Never blocks.
-  /// Errors   weft::usage_error when the counter would be negative, and, as far as it is noticed,
-  ///          when it starts from zero while others still wait.
+  /// Errors   weft::usage_error when the counter would be negative, when n is beyond 2^31, and, as
+  ///          far as it is noticed, when it starts from zero while others still wait.
   void add(std::ptrdiff_t n = 1) { core_.add(n); }
 
   /// add(-1).
@@ -378,6 +380,7 @@ class semaphore {
   [[nodiscard]] bool acquire(const context& ctx, std::ptrdiff_t k, std::error_code& ec) {
     return detail::report_canceled(core_.acquire(k, detail::limits_of(ctx)), ctx, ec);
   }
+  /// The same for one unit.
   [[nodiscard]] bool acquire(const context& ctx, std::error_code& ec) {
     return acquire(ctx, 1, ec);
   }
@@ -417,11 +420,12 @@ class semaphore {
 /// Order    A count_down synchronizes with the return of every wait that it releases.
 class latch {
  public:
-  /// Errors   weft::usage_error when n is negative.
+  /// To be counted down `n` times.
+  /// Errors   weft::usage_error when n is negative or beyond 2^31.
   explicit latch(std::ptrdiff_t n) : core_(n) {}
 
-  /// Never blocks.
-  /// Errors   weft::usage_error when n is negative or the count would be.
+  /// Counts down by `n`. Never blocks.
+  /// Errors   weft::usage_error when n is negative or beyond 2^31, or the count would be negative.
   void count_down(std::ptrdiff_t n = 1) { core_.count_down(n); }
 
   /// Whether it is open. Never blocks.

@@ -70,6 +70,7 @@ class timer {
   }
   timer(timer&& other) noexcept
       : chan_(std::exchange(other.chan_, nullptr)), func_(std::exchange(other.func_, nullptr)) {}
+  /// Stops what it had before.
   timer& operator=(timer&& other) noexcept {
     timer old(std::move(*this));
     chan_ = std::exchange(other.chan_, nullptr);
@@ -174,6 +175,7 @@ class ticker {
       : ticker(detail::positive_interval(detail::to_ns(interval),
                                          "non-positive interval for NewTicker")) {}
   ticker(ticker&& other) noexcept : chan_(std::exchange(other.chan_, nullptr)) {}
+  /// Stops what it had before.
   ticker& operator=(ticker&& other) noexcept {
     ticker old(std::move(*this));
     chan_ = std::exchange(other.chan_, nullptr);

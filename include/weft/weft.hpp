@@ -8,3 +8,9 @@
 #include "weft/select.hpp"   // IWYU pragma: export
 #include "weft/sync.hpp"     // IWYU pragma: export
 #include "weft/time.hpp"     // IWYU pragma: export
+
+/// @namespace weft
+/// All that a program uses: functions here, types beside them.
+///
+/// @namespace weft::debug
+/// Looking at the fibers of a running process.

@@ -24,6 +24,7 @@ enum class errc {
 /// The category of weft::errc; its name is "weft".
 [[nodiscard]] const std::error_category& error_category() noexcept;
 
+/// The code in that category; std::error_code is made from errc by it.
 [[nodiscard]] std::error_code make_error_code(errc code) noexcept;
 
 /// Error of use: the caller broke a contract for which there is no class of its own. what() says
@@ -55,7 +56,9 @@ class deadlock_error : public std::runtime_error {
 /// A read or write that failed when a part of it was done already.
 class io_error : public std::system_error {
  public:
+  /// With the error, a text for what(), and how much was done before it.
   io_error(std::error_code code, const char* what, std::size_t transferred);
+  /// The same.
   io_error(std::error_code code, const std::string& what, std::size_t transferred);
 
   /// How many bytes were read or written before the failure.

@@ -1,9 +1,9 @@
 // The machine: an OS thread that runs fibers while it holds a processor.
 //
-// Model       Its own stack runs the scheduling loop (src/sched/schedule.cpp). It enters a fiber by a
-//             switch; fibers switch to one another directly, or back to the loop. What must happen
-//             after a switch, on the far side, is the departure: the park commit, and what becomes
-//             of the departed fiber.
+// Model       Its own stack runs the scheduling loop (src/sched/schedule.cpp). It enters a fiber by
+//             a switch; fibers switch to one another directly, or back to the loop. What must
+//             happen after a switch, on the far side, is the departure: the park commit, and what
+//             becomes of the departed fiber.
 // Owner       the thread itself, but for: attention (take_away.hpp), `note` and `handed` (whoever
 //             wakes it, which must have taken it off the idle list or be the scheduler of its
 //             pinned fiber).

@@ -2,8 +2,8 @@
 //
 // Model       G, M and P as in Go's runtime/proc.go: fibers, machines, processors. A machine needs
 //             a processor to run fibers. Work is looked for in the order that find_runnable reads
-//             (src/sched/schedule.cpp): the processor's own queue, the global queue, due timers, the
-//             poller, other processors' queues.
+//             (src/sched/schedule.cpp): the processor's own queue, the global queue, due timers,
+//             the poller, other processors' queues.
 // Waking      Who makes work visible then checks, behind a full fence, whether a processor is idle
 //             and nobody is looking for work (spinning), and only then wakes one machine. Who stops
 //             looking gives up its processor and its spinning mark first and looks at every queue

@@ -60,6 +60,7 @@ class once_state {
 template <class F>
 class once_function {
  public:
+  /// Of the function to call; once_value() makes one.
   template <class G>
     requires(!std::is_same_v<std::remove_cvref_t<G>, once_function>)
   explicit once_function(G&& f)

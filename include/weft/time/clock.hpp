@@ -14,13 +14,14 @@ namespace weft::inline WEFT_ABI {
 /// The clock of sleeps, timers and deadlines: steady, in nanoseconds; virtual inside a test bubble
 /// and in a seeded run.
 struct clock {
-  using duration = std::chrono::nanoseconds;
-  using rep = duration::rep;
-  using period = duration::period;
-  using time_point = std::chrono::time_point<clock>;
-  static constexpr bool is_steady = true;
+  using duration = std::chrono::nanoseconds;          ///< what its time points are counted in
+  using rep = duration::rep;                          ///< as of every clock
+  using period = duration::period;                    ///< likewise
+  using time_point = std::chrono::time_point<clock>;  ///< since some point in the past
+  static constexpr bool is_steady = true;             ///< it never goes back
 
-  /// Threads any. Never goes back.
+  /// What time it is, for the calling fiber.
+  /// Threads any.
   [[nodiscard]] static time_point now() noexcept { return time_point(duration(detail::now_ns())); }
 };
 
