@@ -103,6 +103,8 @@ class Tree:
                           and not (relative == "." and name == "build")]
             for name in names:
                 path = os.path.normpath(os.path.join(relative, name))
+                if path == ".git":
+                    continue  # of a further work tree: it says where the repository is
                 try:
                     with open(os.path.join(root, path), encoding="utf-8") as file:
                         texts[path] = file.read()
