@@ -149,6 +149,19 @@ bool scheduler::is_waited_for() const noexcept {
          f->state.load(relaxed) != fiber_state::free;  // relaxed: likewise
 }
 
+// Main has ended, and the thread in run() has not said yet how it goes on: what others did
+// meanwhile would depend on how fast that thread is.
+bool scheduler::is_between_main_and_end() const noexcept {
+  const fiber* f = main_fiber_.load(acquire);  // pairs: sched.main
+  if (f == nullptr) return false;
+  // relaxed: the machine's own, and main ran on it
+  const bool has_ended = f->id.load(relaxed) != main_id_.load(relaxed) ||
+                         f->state.load(relaxed) == fiber_state::free;  // relaxed: likewise
+  return has_ended && !main_left_.load(acquire) &&                     // pairs: sched.main
+         !waits_for_all_.load(acquire) && !is_unwinding() &&           // pairs: sched.main
+         !is_stopping_.load(acquire);                                  // pairs: sched.stopping
+}
+
 int scheduler::thread_count() const noexcept {
   // pairs: sched.machines
   return static_cast<int>(live_machines_.load(acquire)) + (is_seeded() ? 0 : 1);

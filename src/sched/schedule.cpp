@@ -167,6 +167,11 @@ bool scheduler::steal_from(processor& victim, processor& p, bool with_run_next,
 
 // A deterministic run: one machine, one processor, virtual time; the seed chooses.
 fiber* scheduler::pick_seeded(machine& m) noexcept {
+  if (is_between_main_and_end()) {
+    note nobody;
+    static_cast<void>(nobody.wait_until(monotonic_ns() + 20'000));
+    return nullptr;
+  }
   processor& p = *m.p;
   for (;;) {
     const std::int64_t time = virtual_now_.load(relaxed);  // relaxed: one machine writes and reads

@@ -224,6 +224,50 @@ TEST_CASE("seed: main may leave fibers behind, and a deadlock is found at once",
         "fatal error: no fibers (main called exit_fiber) - deadlock!");
 }
 
+TEST_CASE("seed: nothing runs between main's return and the end of the run",
+          "[sched][unit][SC-05][SC-03]") {
+  // What the others have done when main returns, and what they do after that.
+  const auto events_with = [](weft::exit_policy policy) {
+    std::vector<int> log;
+    weft::options o = seeded(7);
+    o.on_exit = policy;
+    bool is_over = false;
+    weft::run(
+        [&] {
+          for (int i = 0; i < 3; ++i) {
+            weft::go([&, i] {
+              for (int k = 0; k < 1'000; ++k) {
+                log.push_back(is_over ? -i : i);
+                weft::yield();
+              }
+            });
+          }
+          for (int k = 0; k < 5; ++k) weft::yield();
+          is_over = true;
+        },
+        o);
+    return log;
+  };
+  for (const auto policy : {weft::exit_policy::abandon, weft::exit_policy::unwind}) {
+    const std::vector<int> first = events_with(policy);
+    for (int again = 0; again < 50; ++again) REQUIRE(events_with(policy) == first);
+  }
+  CHECK(events_with(weft::exit_policy::wait).size() == 3'000);
+  // Main may also leave the others behind for good: then they go on.
+  const test::child_end end = test::in_child([] {
+    weft::run(
+        [] {
+          weft::go([] {
+            weft::sleep_for(1s);
+            std::_Exit(42);
+          });
+          weft::exit_fiber();
+        },
+        seeded(7));
+  });
+  CHECK(end.status == 42);
+}
+
 TEST_CASE("seed: a hog keeps its processor, and blocking runs in place", "[sched][os][SC-11]") {
   weft::run(
       [] {

@@ -155,6 +155,8 @@ class scheduler {
   // Somebody waits for fibers, so that it matters when none can run: main, those that main has left
   // by exit_fiber, or the end of the run for all of them.
   [[nodiscard]] bool is_waited_for() const noexcept;
+  // For a deterministic run, in which nothing happens then.
+  [[nodiscard]] bool is_between_main_and_end() const noexcept;
   void main_left() noexcept {
     main_left_.store(true, release);  // pairs: sched.main
   }
