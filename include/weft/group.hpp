@@ -56,9 +56,10 @@ class group {
     requires(std::invocable<std::decay_t<F>&, weft::context> || std::invocable<std::decay_t<F>&>)
   void go(F&& f, std::source_location where = std::source_location::current()) {
     detail::check_callable(f);
-    member<std::decay_t<F>> child(*this, std::forward<F>(f));
+    member<std::decay_t<F>> child(place(*this), std::forward<F>(f));
     core_.acquire_place();
-    start(std::move(child), where);
+    child.has_place();
+    weft::go(std::move(child), where);
   }
 
   /// The same if that does not exceed the limit; false: not started. Never blocks.
@@ -67,14 +68,9 @@ class group {
   [[nodiscard]] bool try_go(F&& f, std::source_location where = std::source_location::current()) {
     detail::check_callable(f);
     if (!core_.try_acquire_place()) return false;
-    std::optional<member<std::decay_t<F>>> child;
-    try {
-      child.emplace(*this, std::forward<F>(f));
-    } catch (...) {
-      core_.release_place();
-      throw;
-    }
-    start(std::move(*child), where);
+    place held(*this);
+    held.is_taken();
+    weft::go(member<std::decay_t<F>>(std::move(held), std::forward<F>(f)), where);
     return true;
   }
 
@@ -101,56 +97,56 @@ class group {
   }
 
  private:
-  // What a child's fiber runs.
+  // A child's place, given back at its end: also of one that could not be started, or never ran
+  // because the run is unwound.
+  class place {
+   public:
+    explicit place(group& g) noexcept : group_(&g) {}
+    place(place&& other) noexcept
+        : group_(other.group_), is_taken_(std::exchange(other.is_taken_, false)) {}
+    place& operator=(place&&) = delete;
+    ~place() {
+      if (is_taken_) group_->core_.release_place();
+    }
+
+    void is_taken() noexcept { is_taken_ = true; }
+    [[nodiscard]] group& of() const noexcept { return *group_; }
+
+   private:
+    group* group_;
+    bool is_taken_ = false;
+  };
+
+  // What a child's fiber runs. The place goes last, when all that f has captured is gone.
   template <class F>
   class member {
    public:
     template <class G>
-    member(group& g, G&& f) : group_(&g), f_(std::forward<G>(f)) {}
+    member(place&& p, G&& f) : place_(std::move(p)), f_(std::forward<G>(f)) {}
+
+    void has_place() noexcept { place_.is_taken(); }
 
     void operator()() {
-      const end_of_member ends(*group_);
+      group& g = place_.of();
       try {
-        // What f has captured is gone when wait() returns.
+        // What it has captured ends before its exception is told.
         const detail::reset_at_end destroys(f_);
         if constexpr (std::invocable<F&, weft::context>) {
-          (*f_)(group_->scope_.ctx);
+          (*f_)(g.scope_.ctx);
         } else {
           (*f_)();
         }
       } catch (...) {
         // Forced unwinding passes: an exit is no failure.
         if (detail::is_being_unwound()) throw;
-        group_->fail(std::current_exception());
+        g.fail(std::current_exception());
       }
     }
 
    private:
-    class end_of_member {
-     public:
-      explicit end_of_member(group& g) noexcept : group_(g) {}
-      end_of_member(const end_of_member&) = delete;
-      end_of_member& operator=(const end_of_member&) = delete;
-      ~end_of_member() { group_.core_.release_place(); }
-
-     private:
-      group& group_;
-    };
-
-    group* group_;
+    place place_;
     std::optional<F> f_;
   };
-
-  // With a place, which the child gives back at its end.
-  template <class F>
-  void start(member<F> child, std::source_location where) {
-    try {
-      weft::go(std::move(child), where);
-    } catch (...) {
-      core_.release_place();
-      throw;
-    }
-  }
 
   void fail(const std::exception_ptr& error) noexcept {
     if (core_.fail(error)) scope_.cancel(error);

@@ -311,13 +311,8 @@ class wait_group {
   void go(F&& f, std::source_location where = std::source_location::current()) {
     detail::check_callable(f);
     detail::wait_group_member<std::decay_t<F>> member(core_, std::forward<F>(f));
-    core_.add(1);
-    try {
-      weft::go(std::move(member), where);
-    } catch (...) {
-      core_.add(-1);
-      throw;
-    }
+    member.has_begun();
+    weft::go(std::move(member), where);
   }
 
  private:

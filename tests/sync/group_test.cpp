@@ -1,5 +1,6 @@
 // The group: joining, failing, cancelling, limits.
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -8,8 +9,11 @@
 
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/probe.hpp"
 #include "support/run.hpp"
+#include "weft/chan.hpp"
 #include "weft/context.hpp"
+#include "weft/runtime.hpp"
 #include "weft/sync.hpp"
 
 using test::kind;
@@ -213,6 +217,40 @@ TEST_CASE("group: a child that leaves by exit_fiber has not failed", "[sync][uni
     for (int i = 0; i < 5; ++i) g.go([] { weft::exit_fiber(); });
     g.wait();
   });
+}
+
+TEST_CASE("group: children that never ran are joined when the run is unwound",
+          "[sync][unit][EG-03][SC-03]") {
+  int dropped = 0;  // children that did not run before main returned
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    INFO("seed: " << seed);
+    std::atomic<int> parents{0};
+    std::atomic<int> begun{0};
+    std::atomic<int> captures{0};
+    weft::options o;
+    o.seed = seed;
+    o.on_exit = weft::exit_policy::unwind;
+    weft::run(
+        [&] {
+          weft::go([&] {
+            const test::sentinel frame(parents);
+            weft::group g;
+            for (int i = 0; i < 3; ++i) {
+              g.go([&, held = std::make_unique<test::sentinel>(captures)] {
+                ++begun;
+                (void)weft::chan<int>().recv();
+              });
+            }
+            g.wait();
+          });
+          while (weft::num_fibers() < 4) weft::yield();
+        },
+        o);
+    CHECK(parents == 1);
+    CHECK(captures == 3);
+    dropped += 3 - begun;
+  }
+  CHECK(dropped > 0);
 }
 
 TEST_CASE("group: a wait with a context ends when the context is done", "[sync][unit][SY-48]") {

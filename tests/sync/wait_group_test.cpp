@@ -1,6 +1,8 @@
 // The wait group: counting, releasing, its misuse, and its end.
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
@@ -11,7 +13,9 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/run.hpp"
+#include "weft/chan.hpp"
 #include "weft/context.hpp"
+#include "weft/runtime.hpp"
 #include "weft/sync.hpp"
 
 using test::kind;
@@ -241,4 +245,39 @@ TEST_CASE("wait_group I2: it may be destroyed as soon as the waits have returned
       }
     });
   }
+}
+
+TEST_CASE("wait_group: fibers that never ran count down when the run is unwound",
+          "[sync][unit][SC-03]") {
+  int dropped = 0;  // fibers that did not run before main returned
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    INFO("seed: " << seed);
+    std::atomic<int> begun{0};
+    weft::wait_group group;
+    weft::options o;
+    o.seed = seed;
+    o.on_exit = weft::exit_policy::unwind;
+    weft::run(
+        [&] {
+          for (int i = 0; i < 3; ++i) {
+            group.go([&] {
+              ++begun;
+              (void)weft::chan<int>().recv();
+            });
+          }
+          weft::yield();
+        },
+        o);
+    // Who waits now waits in virtual time only.
+    const bool is_zero = weft::run(
+        [&] {
+          const auto limit = weft::with_timeout({}, std::chrono::seconds(1));
+          std::error_code ec;
+          return group.wait(limit.ctx, ec);
+        },
+        o);
+    CHECK(is_zero);
+    dropped += 3 - begun;
+  }
+  CHECK(dropped > 0);
 }

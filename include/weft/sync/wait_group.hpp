@@ -40,37 +40,44 @@ class wait_group_core {
   zero_gate gate_;
 };
 
-// What the fiber of a wait group's go() runs.
+// What the fiber of a wait group's go() runs. It is counted from has_begun() until it is destroyed:
+// also if it could not be started, or never ran because the run is unwound. An exception that
+// leaves it ends the process before that, so nobody is released by a function that has failed.
 template <class F>
 class wait_group_member {
  public:
   template <class G>
-  wait_group_member(wait_group_core& core, G&& f) : core_(core), f_(std::forward<G>(f)) {}
+  wait_group_member(wait_group_core& core, G&& f) : count_(core), f_(std::forward<G>(f)) {}
+
+  void has_begun() { count_.begin(); }
 
   void operator()() {
-    const end_of_member counts_down(core_);
-    // Before the others go on: what f has captured is gone when their wait returns.
     const reset_at_end destroys(f_);
     (*f_)();
   }
 
  private:
-  // Not after an exception: nobody may be released by a function that has failed, as the process is
-  // about to end. An exit of the fiber counts as its end.
-  class end_of_member {
+  class count {
    public:
-    explicit end_of_member(wait_group_core& core) noexcept : core_(core) {}
-    end_of_member(const end_of_member&) = delete;
-    end_of_member& operator=(const end_of_member&) = delete;
-    ~end_of_member() {
-      if (std::uncaught_exceptions() == 0 || is_being_unwound()) core_.add(-1);
+    explicit count(wait_group_core& core) noexcept : core_(core) {}
+    count(count&& other) noexcept
+        : core_(other.core_), has_begun_(std::exchange(other.has_begun_, false)) {}
+    count& operator=(count&&) = delete;
+    ~count() {
+      if (has_begun_) core_.add(-1);
+    }
+
+    void begin() {
+      core_.add(1);
+      has_begun_ = true;
     }
 
    private:
     wait_group_core& core_;
+    bool has_begun_ = false;
   };
 
-  wait_group_core& core_;
+  count count_;  // ends last: what f has captured is gone then
   std::optional<F> f_;
 };
 
