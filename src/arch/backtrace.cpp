@@ -6,6 +6,8 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
+#include "weft/arch/valgrind.hpp"
+
 // What a function that was entered by no call needs to be the caller of a walk: a frame whose
 // tables say that each register is to be found in the saved_registers that rdi (x0) points at. The
 // unwinder then believes that this frame was called at their pc. Marked as a signal's frame, so
@@ -170,10 +172,12 @@ WEFT_NO_SANITIZE void report_layout(boost::context::detail::transfer_t t) {
 
 // Switches away once and lets the other side find an address of this function in what was saved.
 WEFT_NOINLINE WEFT_NO_SANITIZE bool probe_layout() noexcept {
-  alignas(64) unsigned char stack[16 * 1024];
+  alignas(64) static unsigned char stack[16 * 1024];
+  const unsigned id = stack_is_there(stack, stack + sizeof(stack) - 1);
   boost::context::detail::jump_fcontext(
       boost::context::detail::make_fcontext(stack + sizeof(stack), sizeof(stack), &report_layout),
       nullptr);
+  stack_is_gone(id);
   return pc_word != 0;
 }
 

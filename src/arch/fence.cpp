@@ -8,6 +8,7 @@
 #endif
 
 #include "weft/arch/fault.hpp"
+#include "weft/arch/valgrind.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -27,6 +28,7 @@ bool membarrier(int command) noexcept {
 bool register_process() noexcept {
 #if defined(__linux__)
   if (injected_fault("membarrier") != 0) return false;
+  if (runs_on_valgrind()) return false;  // see valgrind.hpp
   return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 #else
   return false;

@@ -13,12 +13,11 @@
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/fault.hpp"
+#include "weft/arch/sanitizer.hpp"
+#include "weft/arch/valgrind.hpp"
 
 #if defined(__linux__)
 #include <sys/syscall.h>
-#endif
-#if WEFT_ASAN
-#include <sanitizer/lsan_interface.h>
 #endif
 
 namespace weft::inline WEFT_ABI::detail {
@@ -142,6 +141,7 @@ bool is_readable(const std::byte* p, bool& known) noexcept {
 
 // Installs one guard and looks whether it faults and its neighbour does not.
 bool light_guards_work() noexcept {
+  if (runs_on_valgrind()) return false;  // see valgrind.hpp
   const std::size_t page = page_size();
   std::byte* pages = map(nullptr, 2 * page, 0);
   if (pages == nullptr) return false;
@@ -257,17 +257,12 @@ void unmap_records(void* start, std::size_t bytes) noexcept {
   unmap_pages(start, round_up(bytes, huge_page));
 }
 
-#if WEFT_ASAN
 void register_leak_roots(void* start, std::size_t bytes) noexcept {
-  __lsan_register_root_region(start, bytes);
+  if (has_leak_sanitizer()) __lsan_register_root_region(start, bytes);
 }
 void unregister_leak_roots(void* start, std::size_t bytes) noexcept {
-  __lsan_unregister_root_region(start, bytes);
+  if (has_leak_sanitizer()) __lsan_unregister_root_region(start, bytes);
 }
-#else
-void register_leak_roots(void* /*start*/, std::size_t /*bytes*/) noexcept {}
-void unregister_leak_roots(void* /*start*/, std::size_t /*bytes*/) noexcept {}
-#endif
 
 void discard_pages(void* start, std::size_t bytes) noexcept {
   ::madvise(start, bytes, MADV_DONTNEED);

@@ -8,21 +8,8 @@
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/pages.hpp"
-
-#if WEFT_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/lsan_interface.h>
-#endif
-
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#define WEFT_HAS_VALGRIND 1
-#endif
-#endif
-#ifndef WEFT_HAS_VALGRIND
-#define WEFT_HAS_VALGRIND 0
-#endif
+#include "weft/arch/sanitizer.hpp"
+#include "weft/arch/valgrind.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -32,7 +19,7 @@ std::uintptr_t address_of(const void* p) noexcept { return reinterpret_cast<std:
 
 // ---- the registry: find_stack reads it, whatever happens meanwhile
 
-// One slab. All words are written under registry_lock, with the version odd meanwhile.
+// One slab. All words are written under slab_registry_lock, with the version odd meanwhile.
 struct registry_entry {
   atomic<std::uint32_t> version{0};
   atomic<std::uintptr_t> begin{0};  // 0: the place is free
@@ -46,8 +33,8 @@ constexpr std::uint32_t registry_capacity = 32768;
 
 constinit registry_entry registry[registry_capacity];
 constinit atomic<std::uint32_t> registry_size{0};
-constinit spinlock registry_lock;
-std::uint32_t registry_free_hint = 0;  // no free place below; guarded by registry_lock
+constinit spinlock slab_registry_lock;
+std::uint32_t registry_free_hint = 0;  // no free place below; guarded by slab_registry_lock
 
 void write_entry(registry_entry& entry, std::uintptr_t begin, std::uintptr_t end,
                  std::uintptr_t shape) noexcept {
@@ -63,7 +50,7 @@ void write_entry(registry_entry& entry, std::uintptr_t begin, std::uintptr_t end
 // The place it got, or registry_capacity if there is none.
 std::uint32_t enter_in_registry(std::byte* begin, std::size_t bytes, std::size_t stack_size,
                                 std::size_t guard_size) noexcept {
-  lock_guard guard(registry_lock);
+  lock_guard guard(slab_registry_lock);
   std::uint32_t i = registry_free_hint;
   // relaxed: written under our lock only
   while (i < registry_capacity && registry[i].begin.load(relaxed) != 0) ++i;
@@ -77,21 +64,21 @@ std::uint32_t enter_in_registry(std::byte* begin, std::size_t bytes, std::size_t
 }
 
 void leave_registry(std::uint32_t place) noexcept {
-  lock_guard guard(registry_lock);
+  lock_guard guard(slab_registry_lock);
   write_entry(registry[place], 0, 0, 0);
   registry_free_hint = std::min(registry_free_hint, place);
 }
 
 // ---- what sanitizers and Valgrind want to know
 
-#if WEFT_ASAN
-constexpr bool keeps_abandoned_stacks = true;
-
 // The leak check reads root regions whole: only what is in use, and never a guard.
-void announce_use(const stack& s) noexcept { __lsan_register_root_region(s.limit, s.size()); }
+void announce_use(const stack& s) noexcept {
+  if (WEFT_UNLIKELY(has_leak_sanitizer())) __lsan_register_root_region(s.limit, s.size());
+}
 
 void announce_release(const stack& s) noexcept {
-  __lsan_unregister_root_region(s.limit, s.size());
+  if (WEFT_UNLIKELY(has_leak_sanitizer())) __lsan_unregister_root_region(s.limit, s.size());
+  if (WEFT_LIKELY(!has_address_sanitizer())) return;
   // Frames that were left without returning leave their red zones behind. Only the part from the
   // lowest of them on is written, or a shallow stack would cost a deep one's shadow.
   void* poisoned = __asan_region_is_poisoned(s.limit, s.size());
@@ -100,12 +87,6 @@ void announce_release(const stack& s) noexcept {
     __asan_unpoison_memory_region(from, static_cast<std::size_t>(s.top - from));
   }
 }
-#else
-constexpr bool keeps_abandoned_stacks = false;
-
-void announce_use(const stack&) noexcept {}
-void announce_release(const stack&) noexcept {}
-#endif
 
 // The default of 256 KiB has a guard of 16 KiB: a frame with a buffer of a page or two does not
 // step over it, and where guards are marks in the page table four pages cost no more than one.
@@ -157,39 +138,32 @@ struct stack_pool::slab {
   slab* next = nullptr;
   std::byte* begin = nullptr;
   std::size_t bytes = 0;
-  std::uint32_t place = 0;   // in the registry
-  std::size_t prepared = 0;  // stacks with guards, from the first on
-  bool kept = false;         // outlives the pool
-#if WEFT_HAS_VALGRIND
+  std::uint32_t place = 0;           // in the registry
+  std::size_t prepared = 0;          // stacks with guards, from the first on
+  bool kept = false;                 // outlives the pool
   unsigned* valgrind_ids = nullptr;  // of the prepared stacks; null unless it watches us
-#endif
 
   void watch(const stack_pool& pool, std::byte* base, std::size_t n) noexcept;
   void watch_no_more() noexcept;
 };
 
-#if WEFT_HAS_VALGRIND
 void stack_pool::slab::watch(const stack_pool& pool, std::byte* base, std::size_t n) noexcept {
-  if (RUNNING_ON_VALGRIND == 0) return;
+  if (!runs_on_valgrind()) return;
   if (valgrind_ids == nullptr) {
     valgrind_ids = new (std::nothrow) unsigned[bytes / pool.stack_size_];
     if (valgrind_ids == nullptr) return;
   }
   for (std::size_t i = 0; i < n; ++i) {
     const stack s = pool.at(base + i * pool.stack_size_);
-    valgrind_ids[prepared + i] = static_cast<unsigned>(VALGRIND_STACK_REGISTER(s.limit, s.top - 1));
+    valgrind_ids[prepared + i] = stack_is_there(s.limit, s.top - 1);
   }
 }
 
 void stack_pool::slab::watch_no_more() noexcept {
   if (valgrind_ids == nullptr) return;
-  for (std::size_t i = 0; i < prepared; ++i) VALGRIND_STACK_DEREGISTER(valgrind_ids[i]);
+  for (std::size_t i = 0; i < prepared; ++i) stack_is_gone(valgrind_ids[i]);
   delete[] valgrind_ids;
 }
-#else
-void stack_pool::slab::watch(const stack_pool&, std::byte*, std::size_t) noexcept {}
-void stack_pool::slab::watch_no_more() noexcept {}
-#endif
 
 stack_pool::stack_pool(std::size_t stack_size) noexcept
     : stack_size_(round_stack_size(stack_size)),
@@ -197,7 +171,7 @@ stack_pool::stack_pool(std::size_t stack_size) noexcept
       group_(first_group) {}
 
 stack_pool::~stack_pool() {
-  if (keeps_abandoned_stacks && in_use_ != 0) {
+  if (has_leak_sanitizer() && in_use_ != 0) {
     for (slab* s = slabs_; s != nullptr; s = s->next) {
       std::size_t idle = 0;
       for (std::size_t i = 0; i < count_; ++i) {

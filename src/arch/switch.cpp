@@ -8,18 +8,14 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
-const bool has_address_sanitizer = &__sanitizer_start_switch_fiber != nullptr;
-const bool has_thread_sanitizer = &__tsan_create_fiber != nullptr;
-const bool switch_is_annotated = has_address_sanitizer || has_thread_sanitizer;
-
 WEFT_NOINLINE thread_state thread_state_of_caller() noexcept {
   void* globals = abi::__cxa_get_globals();
   return {static_cast<exception_globals*>(globals), &errno};
 }
 
 void describe_own_thread(execution& self) noexcept {
-  if (!switch_is_annotated) return;
-  if (has_thread_sanitizer) self.tsan_fiber = __tsan_get_current_fiber();
+  if (!switch_is_annotated()) return;
+  if (has_thread_sanitizer()) self.tsan_fiber = __tsan_get_current_fiber();
 #if defined(__linux__)
   pthread_attr_t attributes;
   if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
@@ -42,15 +38,18 @@ void describe_own_thread(execution& self) noexcept {
 
 WEFT_NO_SANITIZE_THREAD void annotate_departure(execution& from, const execution& to,
                                                 bool from_ends) noexcept {
-  if (has_address_sanitizer) {
+  if (&__sanitizer_start_switch_fiber != nullptr) {
     __sanitizer_start_switch_fiber(from_ends ? nullptr : &from.fake_stack, to.stack_limit,
                                    to.stack_size);
   }
-  if (has_thread_sanitizer) __tsan_switch_to_fiber(to.tsan_fiber, 0);
+  if (has_thread_sanitizer()) __tsan_switch_to_fiber(to.tsan_fiber, 0);
 }
 
 WEFT_NO_SANITIZE_THREAD void annotate_arrival(execution& self) noexcept {
-  if (has_address_sanitizer) __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
+  if (&__sanitizer_finish_switch_fiber != nullptr)
+    __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
+  // What ready() has told of the fiber.
+  if (has_thread_sanitizer()) tell_acquire(&self);
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

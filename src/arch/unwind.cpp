@@ -7,10 +7,8 @@
 #include <exception>
 #include <new>
 
+#include "weft/arch/sanitizer.hpp"
 #include "weft/arch/switch.hpp"
-
-// Of AddressSanitizer; weak, as in switch.hpp.
-extern "C" void __asan_handle_no_return() __attribute__((weak));
 
 namespace weft::inline WEFT_ABI::detail {
 

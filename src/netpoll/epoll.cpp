@@ -17,6 +17,7 @@
 
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fault.hpp"
+#include "weft/arch/valgrind.hpp"
 #include "weft/base/error.hpp"
 #include "weft/sched/timer_heap.hpp"
 
@@ -121,7 +122,7 @@ class epoll_poller final : public poller {
 
   descriptor epoll_;
   descriptor break_;
-  bool has_pwait2_ = true;
+  bool has_pwait2_ = !runs_on_valgrind();  // see valgrind.hpp
 };
 
 }  // namespace

@@ -52,7 +52,7 @@ bool only_own_threads() noexcept {
   int own = found.threads;
   // relaxed: nothing moves now
   own += service_threads.load(relaxed) + threads_in_run.load(relaxed);
-  if (has_thread_sanitizer) ++own;  // its own background thread
+  if (has_thread_sanitizer()) ++own;  // its own background thread
   return process_thread_count() <= own;
 }
 

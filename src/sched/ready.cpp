@@ -40,6 +40,8 @@ void overflow(scheduler& s, processor& p, fiber* f) noexcept {
 }  // namespace
 
 void ready(fiber* f) noexcept {
+  // Its arrival acquires it: see arch/atomic.hpp.
+  if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_release(&f->self);
   machine* m = current_machine();
   if (m == nullptr || m->home != f->home) {
     // The end of a run waits for whoever is in here.

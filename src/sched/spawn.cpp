@@ -123,7 +123,7 @@ void scheduler::add_slab() {
 
 void scheduler::free_slabs() noexcept {
   record_slab* slab = slabs_.load(acquire);  // pairs: sched.slabs
-  if (has_abandoned_ && has_address_sanitizer) {
+  if (has_abandoned_ && has_leak_sanitizer()) {
     // What abandoned fibers own is no leak: the check has to find it by their records.
     static atomic<record_slab*> kept{nullptr};
     record_slab* last = slab;
@@ -184,6 +184,8 @@ fiber* scheduler::new_record_elsewhere() {
 
 // Its stack is gone already.
 void scheduler::free_record(fiber* f) noexcept {
+  // Records are handed on in the processors' caches; see arch/atomic.hpp.
+  if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_release(&f->self);
   if (f->callable != nullptr && f->callable != static_cast<void*>(f->storage)) {
     ::operator delete(f->callable, std::align_val_t{type_of(*f).align});
   }
@@ -262,6 +264,7 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
     throw_invalid_argument("weft::fiber_options: stack_size must be at most 1 GiB");
   scheduler& home = attributes.home != nullptr ? *attributes.home : scheduler::of_caller();
   fiber* f = home.new_record();
+  if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_acquire(&f->self);
   f->home = &home;
   // relaxed, here and below: the owner's; reports read them as they are
   f->type.store(&type, relaxed);                                 // relaxed: likewise

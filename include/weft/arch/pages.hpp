@@ -38,8 +38,7 @@ void unmap_pages(void* start, std::size_t bytes) noexcept;
 // Undoes map_records(bytes).
 void unmap_records(void* start, std::size_t bytes) noexcept;
 
-// Pages where pointers to allocated memory may stand: the leak check of a build with
-// AddressSanitizer looks there. Nothing in other builds.
+// Pages where pointers to allocated memory may stand: LeakSanitizer looks there.
 void register_leak_roots(void* start, std::size_t bytes) noexcept;
 void unregister_leak_roots(void* start, std::size_t bytes) noexcept;
 

@@ -9,30 +9,20 @@
 // Caller      a context is entered by one thread at a time, and only after the departed side has
 //             been saved: whoever arrives calls arrived() first, before anything that could let
 //             another thread enter the departed context.
-// Sanitizers  found through weak symbols, so that the ordinary library serves a program that is
-//             built with one. AddressSanitizer is told the bounds of the stack that is entered, and
-//             ThreadSanitizer of the fiber.
+// Sanitizers  AddressSanitizer is told the bounds of the stack that is entered, and ThreadSanitizer
+//             of the fiber, and of the two things that pass from fiber to fiber in caches without
+//             an atomic that it sees: whoever ends releases its stack, whoever begins acquires it;
+//             and see arch/atomic.hpp.
 // Seen by     tests "switch: ..." and the exception tests of the scheduler.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
+#include <cstdint>
 
+#include "weft/arch/sanitizer.hpp"
 #include "weft/arch/stack.hpp"
 #include "weft/base/config.hpp"
-
-extern "C" {
-void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, std::size_t size)
-    __attribute__((weak));
-void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old,
-                                     std::size_t* size_old) __attribute__((weak));
-void __asan_unpoison_memory_region(void const volatile* address, std::size_t size)
-    __attribute__((weak));
-void* __tsan_get_current_fiber() __attribute__((weak));
-void* __tsan_create_fiber(unsigned flags) __attribute__((weak));
-void __tsan_destroy_fiber(void* fiber) __attribute__((weak));
-void __tsan_switch_to_fiber(void* fiber, unsigned flags) __attribute__((weak));
-}
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -52,10 +42,11 @@ struct thread_state {
 };
 [[nodiscard]] thread_state thread_state_of_caller() noexcept;
 
-// True in a process with AddressSanitizer or ThreadSanitizer.
-extern const bool switch_is_annotated;
-extern const bool has_address_sanitizer;
-extern const bool has_thread_sanitizer;
+// Some sanitizer is to be told of switches. One branch for all of them.
+[[nodiscard]] inline bool switch_is_annotated() noexcept {
+  return (reinterpret_cast<std::uintptr_t>(&__sanitizer_start_switch_fiber) |
+          reinterpret_cast<std::uintptr_t>(&__tsan_switch_to_fiber)) != 0;
+}
 
 // One side of a switch: a fiber, or a machine's own thread.
 struct execution {
@@ -75,18 +66,23 @@ void describe_own_thread(execution& self) noexcept;
 inline void prepare_entry(execution& e, const stack& s,
                           void (*entry)(boost::context::detail::transfer_t)) noexcept {
   // Frames that were left without returning have left their red zones behind.
-  if (WEFT_UNLIKELY(has_address_sanitizer)) __asan_unpoison_memory_region(s.limit, s.size());
+  if (WEFT_UNLIKELY(has_address_sanitizer())) __asan_unpoison_memory_region(s.limit, s.size());
   e.context = boost::context::detail::make_fcontext(s.top, s.size(), entry);
   e.exceptions = {};
   e.error_number = 0;
   e.stack_limit = s.limit;
   e.stack_size = s.size();
-  if (WEFT_UNLIKELY(has_thread_sanitizer)) e.tsan_fiber = __tsan_create_fiber(0);
+  e.fake_stack = nullptr;
+  if (WEFT_UNLIKELY(has_thread_sanitizer())) {
+    tell_acquire(s.limit);
+    e.tsan_fiber = __tsan_create_fiber(0);
+  }
 }
 
 // ThreadSanitizer's handle of an execution that has ended; from another one.
 inline void forget_entry(execution& e) noexcept {
-  if (WEFT_UNLIKELY(has_thread_sanitizer) && e.tsan_fiber != nullptr) {
+  if (WEFT_UNLIKELY(has_thread_sanitizer()) && e.tsan_fiber != nullptr) {
+    tell_release(e.stack_limit);
     __tsan_destroy_fiber(e.tsan_fiber);
     e.tsan_fiber = nullptr;
   }
@@ -101,7 +97,7 @@ inline boost::context::detail::transfer_t leave_for(execution& from, execution& 
                                                     bool from_ends = false) noexcept {
   from.exceptions = *thread.exceptions;
   from.error_number = *thread.error_number;
-  if (WEFT_UNLIKELY(switch_is_annotated)) annotate_departure(from, to, from_ends);
+  if (WEFT_UNLIKELY(switch_is_annotated())) annotate_departure(from, to, from_ends);
   return boost::context::detail::jump_fcontext(to.context, &from);
 }
 
@@ -112,7 +108,7 @@ inline void arrived(const boost::context::detail::transfer_t& t, execution& self
   static_cast<execution*>(t.data)->context = t.fctx;
   *thread.exceptions = self.exceptions;
   *thread.error_number = self.error_number;
-  if (WEFT_UNLIKELY(switch_is_annotated)) annotate_arrival(self);
+  if (WEFT_UNLIKELY(switch_is_annotated())) annotate_arrival(self);
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -26,8 +26,8 @@ class fiber;
 struct machine_words {
   static constexpr std::uint32_t attention_mask = 0xff;
 
-  atomic<std::uint32_t> attention{0};
-  atomic<std::uint32_t> in_runtime{0};  // the machine is touching its processor
+  untold_atomic<std::uint32_t> attention{0};
+  untold_atomic<std::uint32_t> in_runtime{0};  // the machine is touching its processor
 
   // The fiber that runs; the owner writes, reports read.
   [[nodiscard]] fiber* current() const noexcept {

@@ -72,7 +72,7 @@ class fiber {
   machine* pinned_to = nullptr;
 
   // What reports read at any time stands in atomics; the owner writes.
-  atomic<fiber_extra*> extra_{nullptr};
+  untold_atomic<fiber_extra*> extra_{nullptr};
   atomic<std::uint64_t> id{0};
   atomic<std::int64_t> since{0};  // when it came into its state, coarsely
   atomic<fiber_state> state{fiber_state::free};

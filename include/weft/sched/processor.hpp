@@ -42,12 +42,12 @@ struct processor {
   }
 
   const unsigned id;
-  atomic<std::uint32_t> status{idle};
+  untold_atomic<std::uint32_t> status{idle};
   processor* next_idle = nullptr;  // scheduler lock
   atomic<machine*> holder{nullptr};
 
   run_queue<fiber> queue;
-  atomic<fiber*> run_next{nullptr};
+  untold_atomic<fiber*> run_next{nullptr};
   timer_heap timers;
 
   // Counts choices of a fiber; every 61st looks at the global queue, the timers and the poller, so
@@ -75,7 +75,7 @@ struct processor {
 
   // Fibers that were created, and that ended, here; num_fibers adds them up.
   atomic<std::uint64_t> created{0};
-  atomic<std::uint64_t> ended{0};
+  untold_atomic<std::uint64_t> ended{0};
   random_source random;
 
   // sysmon's own.

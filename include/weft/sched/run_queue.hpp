@@ -78,8 +78,8 @@ class run_queue {
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
  private:
-  alignas(cache_line) atomic<std::uint32_t> head_{0};
-  alignas(cache_line) atomic<std::uint32_t> tail_{0};
+  alignas(cache_line) untold_atomic<std::uint32_t> head_{0};
+  alignas(cache_line) untold_atomic<std::uint32_t> tail_{0};
   atomic<T*> slots_[Capacity];
 };
 

@@ -292,10 +292,10 @@ class scheduler {
   bool poller_broken_ = false;  // and is about to wake
 
   // Read often, written when machines come and go.
-  alignas(cache_line) atomic<unsigned> procs_{0};
+  alignas(cache_line) untold_atomic<unsigned> procs_{0};
   atomic<unsigned> made_{0};
-  atomic<bool> is_stopping_{false};
-  atomic<bool> is_unwinding_{false};
+  untold_atomic<bool> is_stopping_{false};
+  untold_atomic<bool> is_unwinding_{false};
   atomic<bool> has_waiting_for_stack_{false};
   std::array<atomic<processor*>, max_procs> processors_{};
 
