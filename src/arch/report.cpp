@@ -129,15 +129,24 @@ struct level {
   std::exception_ptr inner;
 };
 
+// By a handler and not by dynamic_cast, so that the library may be built without RTTI.
+std::exception_ptr inside_of(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::nested_exception& nested) {
+    return nested.nested_ptr();
+  } catch (...) {
+    return nullptr;
+  }
+}
+
 level describe_level(const std::exception_ptr& exception) {
   level result;
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& e) {
     result.text = e.what();
-    if (const auto* nested = dynamic_cast<const std::nested_exception*>(&e)) {
-      result.inner = nested->nested_ptr();
-    }
+    result.inner = inside_of(exception);
   } catch (const std::nested_exception& nested) {
     result.text = type_without_nesting(abi::__cxa_current_exception_type()->name());
     result.inner = nested.nested_ptr();

@@ -18,7 +18,7 @@ namespace {
 using action = struct ::sigaction;
 
 constinit std::array<atomic<std::uint32_t>, last_signal + 1> counts{};
-constinit std::array<action, last_signal + 1> previous{};  // guarded by the caller's lock
+constinit std::array<action, last_signal + 1> replaced{};  // guarded by the caller's lock
 
 // Static storage that no destructor ends.
 sem_t arrivals;
@@ -63,14 +63,14 @@ std::errc catch_signal(int signal) noexcept {
   // thread has another one for signals.
   counting.sa_flags = SA_RESTART | SA_ONSTACK;
   ::sigfillset(&counting.sa_mask);
-  if (::sigaction(signal, &counting, &previous[index_of(signal)]) != 0) return std::errc{errno};
+  if (::sigaction(signal, &counting, &replaced[index_of(signal)]) != 0) return std::errc{errno};
   return std::errc{};
 }
 
 void release_signal(int signal) noexcept {
   action now{};
   if (::sigaction(signal, nullptr, &now) != 0 || now.sa_handler != weft_count_signal) return;
-  ::sigaction(signal, &previous[index_of(signal)], nullptr);
+  ::sigaction(signal, &replaced[index_of(signal)], nullptr);
 }
 
 void wait_for_signals() noexcept { ::sem_wait(&arrivals); }

@@ -10,8 +10,8 @@ namespace {
 // The order numbers of channels that take part in a select over several.
 atomic<std::uint64_t> last_order{0};
 
-constexpr std::uint32_t by_channel = 0;
-constexpr std::uint32_t by_cancel = 1;
+constexpr std::uint32_t chan_by_channel = 0;
+constexpr std::uint32_t chan_by_cancel = 1;
 
 void commit_nothing(void*) noexcept {}
 
@@ -104,14 +104,14 @@ chan_core::outcome run_unless(chan_core& ch, direction d, cancel_source& source,
     place.guard = &ch.lock();
     place.slot = slot;
     place.copies = copies;
-    place.index = by_channel;
-    if (!wait.watch(source, by_cancel)) return chan_core::outcome::cancelled;
+    place.index = chan_by_channel;
+    if (!wait.watch(source, chan_by_cancel)) return chan_core::outcome::cancelled;
     chan_section section(ch);
     const auto outcome = try_locked(ch, d, slot, copies, section.woken);
     if (outcome != chan_core::outcome::retry) return outcome;
     (sends ? ch.senders() : ch.receivers()).push_back(place);
     section.disown();
-    if (wait.park(ch.lock()) == by_cancel) return chan_core::outcome::cancelled;
+    if (wait.park(ch.lock()) == chan_by_cancel) return chan_core::outcome::cancelled;
     if (!place.retry) return outcome_of(place);
   }
 }
@@ -129,7 +129,7 @@ chan_core::outcome chan_core::recv_unless(cancel_source& source, void* slot) {
 void block_until(cancel_source& source, wait_reason reason) {
   safepoint();
   multi_wait wait(reason, nullptr, 0);
-  if (wait.watch(source, by_cancel)) wait.park(commit_nothing, nullptr);
+  if (wait.watch(source, chan_by_cancel)) wait.park(commit_nothing, nullptr);
 }
 
 void block_for_ever(wait_reason reason) {

@@ -10,8 +10,8 @@ namespace weft::inline WEFT_ABI::detail {
 
 namespace {
 
-constexpr std::uint32_t by_end = 0;
-constexpr std::uint32_t by_cancel = 1;
+constexpr std::uint32_t join_by_end = 0;
+constexpr std::uint32_t join_by_cancel = 1;
 
 // By the fiber that threw, or by the one that let go of it when it had ended.
 [[noreturn]] void report_of_detached(const std::exception_ptr& error) noexcept {
@@ -60,7 +60,7 @@ bool join_core::wait(cancel_source* source) {
   if (source != nullptr && source->is_fired()) return false;
   waiter place;
   place.guard = &lock_;
-  place.index = by_end;
+  place.index = join_by_end;
   if (source == nullptr) {
     wait_state wait(wait_state::kind::single, wait_reason::join, &place, 1);
     lock_.lock();
@@ -73,14 +73,14 @@ bool join_core::wait(cancel_source* source) {
     return true;
   }
   multi_wait wait(wait_reason::join, &place, 1);
-  if (!wait.watch(*source, by_cancel)) return false;
+  if (!wait.watch(*source, join_by_cancel)) return false;
   lock_.lock();
   if (is_complete_) {
     lock_.unlock();
     return true;
   }
   joiners_.push_back(place);
-  return wait.park(lock_) == by_end;
+  return wait.park(lock_) == join_by_end;
 }
 
 void join_core::throw_if_failed() const {

@@ -13,7 +13,7 @@ namespace weft::inline WEFT_ABI::detail {
 
 namespace {
 
-constexpr std::size_t max_frames = 100;
+constexpr std::size_t max_report_frames = 100;
 
 void print_title(const fiber& f, report& out) {
   out.text("fiber ").number(f.id.load(relaxed)).text(" [running]:");  // relaxed: its own
@@ -39,8 +39,8 @@ bool on_terminate(const std::exception_ptr& exception) noexcept {
     }
     out.line();
     print_title(*f, out);
-    void* pcs[max_frames];
-    print_stack(out, pcs, capture(pcs, max_frames, 1), names::demangled);
+    void* pcs[max_report_frames];
+    print_stack(out, pcs, capture(pcs, max_report_frames, 1), names::demangled);
     print_creation(*f, out);
   }
   end_process(2);
@@ -62,8 +62,8 @@ void on_overflow(const stack_place& place, void*, void* ucontext) {
               " bytes; a larger one: weft::options::stack_size, or "
               "weft::fiber_options::stack_size");
     }
-    void* pcs[max_frames];
-    const std::size_t n = capture(registers_of_interrupted(ucontext), pcs, max_frames);
+    void* pcs[max_report_frames];
+    const std::size_t n = capture(registers_of_interrupted(ucontext), pcs, max_report_frames);
     print_stack(out, pcs, n, names::raw);
     if (f != nullptr) print_creation(*f, out);
   }

@@ -8,7 +8,7 @@ namespace weft::inline WEFT_ABI::detail {
 
 namespace {
 
-constexpr std::array<std::string_view, static_cast<std::size_t>(wait_reason::count)> names{
+constexpr std::array<std::string_view, static_cast<std::size_t>(wait_reason::count)> reason_names{
     "runnable",
     "chan receive",
     "chan receive (nil chan)",
@@ -38,7 +38,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(wait_reason::cou
 
 std::string_view name_of(wait_reason reason) noexcept {
   const auto index = static_cast<std::size_t>(reason);
-  return index < names.size() ? names[index] : "unknown";
+  return index < reason_names.size() ? reason_names[index] : "unknown";
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

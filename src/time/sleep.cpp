@@ -9,15 +9,15 @@ namespace weft::inline WEFT_ABI::detail {
 
 namespace {
 
-constexpr std::uint32_t by_time = 0;
-constexpr std::uint32_t by_cancel = 1;
+constexpr std::uint32_t sleep_by_time = 0;
+constexpr std::uint32_t sleep_by_cancel = 1;
 
-void commit_nothing(void*) noexcept {}
+void commit_sleep(void*) noexcept {}
 
 void park_until(std::int64_t due) {
   multi_wait wait(wait_reason::sleep, nullptr, 0);
-  wait.arm_deadline(due, by_time);
-  wait.park(commit_nothing, nullptr);
+  wait.arm_deadline(due, sleep_by_time);
+  wait.park(commit_sleep, nullptr);
 }
 
 }  // namespace
@@ -37,9 +37,9 @@ bool sleep_until_ns(cancel_source& source, std::int64_t due) {
   if (source.is_fired()) return false;
   if (due <= now_ns()) return true;
   multi_wait wait(wait_reason::sleep, nullptr, 0);
-  if (!wait.watch(source, by_cancel)) return false;
-  wait.arm_deadline(due, by_time);
-  return wait.park(commit_nothing, nullptr) == by_time;
+  if (!wait.watch(source, sleep_by_cancel)) return false;
+  wait.arm_deadline(due, sleep_by_time);
+  return wait.park(commit_sleep, nullptr) == sleep_by_time;
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

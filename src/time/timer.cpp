@@ -12,7 +12,7 @@ namespace weft::inline WEFT_ABI::detail {
 namespace {
 
 // A fire function that finds no memory for a fiber tries again so much later.
-constexpr std::int64_t retry_after_ns = 1'000'000;
+constexpr std::int64_t retry_fire_after_ns = 1'000'000;
 
 // The first point of the grid due + n * period, n > 0, that is after `now`.
 std::int64_t next_on_grid(std::int64_t due, std::int64_t period, std::int64_t now) noexcept {
@@ -119,7 +119,7 @@ std::int64_t func_timer::on_timer(timer_node& node, std::int64_t now) noexcept {
   try {
     timer.shared_function::start(timer.home_);  // takes over the count of being armed
   } catch (const std::bad_alloc&) {
-    return now + retry_after_ns;
+    return now + retry_fire_after_ns;
   }
   return never;
 }
