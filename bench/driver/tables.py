@@ -1,0 +1,115 @@
+# The tables: on the terminal, in docs/benchmarks.md, and the comparison of a run with the latter.
+#
+# The page's tables stand between the lines BEGIN and END: one for each number of P's, below a
+# heading `### N P`, a row for each figure. A figure's CPU time is a column of the figure's row, or
+# a row of its own where the figure has no time. --check reads the columns `weft/PEER` and
+# `cpu/PEER` back, and --write writes all of it.
+
+import re
+
+from results import more_is_better, shown
+
+OWN = "weft"
+BEGIN = "<!-- written by ./dev bench --write -->"
+END = "<!-- end of what is written -->"
+WORSE_BY = 1.25
+
+
+def peers_of(results):
+    peers = []
+    for by_side in results.samples.values():
+        peers += [side for side in by_side if side != OWN and side not in peers]
+    return peers
+
+
+def ratio_text(ratio):
+    return "-" if ratio is None else shown(ratio)
+
+
+def terminal(results, procs):
+    """An aligned table of all figures, CPU times among them, with one number of P's."""
+    peers = peers_of(results)
+    rows = [["figure", "unit", OWN, *peers, *(f"{OWN}/{peer}" for peer in peers)]]
+    for name, by_side in results.figures(procs):
+        rows.append([name, results.units[name],
+                     *(str(by_side.get(side, "-")) for side in (OWN, *peers)),
+                     *(ratio_text(results.ratio(procs, name, peer)) for peer in peers)])
+    return aligned(rows)
+
+
+def aligned(rows):
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                     for row in rows)
+
+
+def markdown(results):
+    """What stands in the page between BEGIN and END."""
+    peers = peers_of(results)
+    lines = [f"{key}: {value}  " for key, value in results.machine.items()]
+    for procs in results.procs():
+        header = ["figure", "unit", OWN, *peers]
+        for peer in peers:
+            header += [f"{OWN}/{peer}", f"cpu/{peer}"]
+        lines += ["", f"### {procs} P", "", "| " + " | ".join(header) + " |",
+                  "|---" * len(header) + "|"]
+        names = {name for name, _ in results.figures(procs)}
+        for name, by_side in results.figures(procs):
+            if name.endswith(".cpu") and name[:-len(".cpu")] in names:
+                continue
+            row = [name, results.units[name],
+                   *(str(by_side.get(side, "-")) for side in (OWN, *peers))]
+            for peer in peers:
+                row += [ratio_text(results.ratio(procs, name, peer)),
+                        ratio_text(results.ratio(procs, name + ".cpu", peer))]
+            lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def written(page, results):
+    """The page's text with the tables of these results."""
+    before, found, rest = page.partition(BEGIN + "\n")
+    _, end, after = rest.partition(END)
+    if not found or not end:
+        raise ValueError(f"no lines {BEGIN!r} and {END!r} in the page")
+    return before + BEGIN + "\n" + markdown(results) + END + after
+
+
+def recorded(page):
+    """{(procs, figure, peer): (ratio, unit)} of a page; the CPU times are figures `NAME.cpu`."""
+    ratios = {}
+    procs, header = None, []
+    inside = page.partition(BEGIN)[2].partition(END)[0]
+    for line in inside.splitlines():
+        heading = re.match(r"### (\d+) P$", line)
+        if heading:
+            procs, header = int(heading.group(1)), []
+        if not line.startswith("|") or line.startswith("|---"):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not header:
+            header = cells
+            continue
+        row = dict(zip(header, cells))
+        for column, cell in row.items():
+            kind, slash, peer = column.partition("/")
+            if not slash or cell == "-":
+                continue
+            figure = row["figure"] + (".cpu" if kind == "cpu" else "")
+            ratios[procs, figure, peer] = (float(cell.replace(",", "")), row["unit"])
+    return ratios
+
+
+def got_worse(page, results):
+    """(how many ratios were compared, what got worse by more than a quarter)."""
+    compared, worse = 0, []
+    for (procs, figure, peer), (then, unit) in recorded(page).items():
+        now = results.ratio(procs, figure, peer)
+        if now is None:
+            continue
+        compared += 1
+        # A CPU time is less of a cost for less of it, whatever the figure's own unit.
+        up_is_worse = figure.endswith(".cpu") or not more_is_better(unit)
+        if (now > then * WORSE_BY) if up_is_worse else (now * WORSE_BY < then):
+            worse.append(f"{figure}, {procs} P: {OWN}/{peer} is {shown(now)}, was {shown(then)}")
+    return compared, worse
