@@ -106,6 +106,7 @@ class Page(unittest.TestCase):
                          ["yield.cpu, 1 P: weft/Go is 3, was 2"])
         self.assertEqual(tables.got_worse(page, canned([150], [100], "req/s"))[1],
                          ["yield, 1 P: weft/Go is 1.5, was 2"])
+        self.assertEqual(tables.got_worse(page, canned([170], [100], "req/s"))[1], [])
 
     def test_only_what_was_measured_is_compared(self):
         page = page_of(canned([20], [100]))

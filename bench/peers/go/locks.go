@@ -81,7 +81,7 @@ func init() {
 		})
 	})
 	register("cond_pingpong", func() {
-		warm("cond_pingpong", scaled(2_000_000, 1), "ns/hop", condPingpong)
+		warm("cond_pingpong", scaled(2_000_000, 1), "ns/op", condPingpong)
 	})
 }
 

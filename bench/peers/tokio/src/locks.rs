@@ -26,7 +26,7 @@ pub fn workloads() -> Vec<Workload> {
         Workload {
             name: "cond_pingpong",
             by: "Notify",
-            body: |s| s.run(warm("cond_pingpong", s.scaled(2_000_000, 1), "ns/hop", pingpong)),
+            body: |s| s.run(warm("cond_pingpong", s.scaled(2_000_000, 1), "ns/op", pingpong)),
         },
     ]
 }

@@ -134,20 +134,14 @@ fn hogs(s: &Settings) {
         let hogs: Vec<_> = (0..2)
             .map(|_| {
                 let stop = stop.clone();
-                tokio::task::spawn_blocking(move || {
-                    let mut turns = 0u64;
-                    while !stop.load(Ordering::Relaxed) {
-                        turns += 1;
-                    }
-                    turns
-                })
+                tokio::task::spawn_blocking(move || while !stop.load(Ordering::Relaxed) {})
             })
             .collect();
         let watch = Stopwatch::start();
         let mut late = tokio::spawn(sleeps(Instant::now() + length, 0)).await.unwrap();
         stop.store(true, Ordering::Relaxed);
         for hog in hogs {
-            check(hog.await.unwrap() > 0, "hog: it has run");
+            hog.await.unwrap();
         }
         let (_, cpu) = watch.read();
         late.print("hog_latency", cpu, &[("p50", 0.5), ("p99", 0.99), ("max", 1.0)]);
