@@ -24,6 +24,14 @@ class BuildFailed(Exception):
     """A side that could be built was not."""
 
 
+def run_build(what, *command, cwd=None):
+    say(f"building {what}: " + " ".join(command))
+    done = subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise BuildFailed(f"{what}: {' '.join(command)} failed:\n{done.stdout}")
+
+
 class Side:
     """A program with the suite's command line."""
 
@@ -55,12 +63,8 @@ class Side:
                    for folder, _, names in os.walk(self.sources) for name in names
                    if not name.endswith(".lock"))
 
-    def run_build(self, *command, **options):
-        say(f"building {self.name}: " + " ".join(command))
-        done = subprocess.run(command, cwd=self.sources, text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, **options)
-        if done.returncode != 0:
-            raise BuildFailed(f"{self.name}: {' '.join(command)} failed:\n{done.stdout}")
+    def run_build(self, *command):
+        run_build(self.name, *command, cwd=self.sources)
 
 
 class Weft(Side):

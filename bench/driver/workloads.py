@@ -20,7 +20,7 @@ SERVERS = ["echo_server"]
 
 # Over some two seconds each: fewer rounds.
 LONG = {"sleep_1m", "timer_lateness", "timer_lateness_100", "mem_parked_1m", "hog_latency",
-        "spawn_parked_unpark", "spawn_parked_unpark_sleep"}
+        "spawn_parked_unpark", "spawn_parked_unpark_sleep", "echo_server"}
 ROUNDS, LONG_ROUNDS = 5, 3
 
 # A waker that spins needs a processor of its own.

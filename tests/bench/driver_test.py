@@ -12,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path[:0] = [os.path.join(ROOT, "bench"), os.path.join(ROOT, "bench", "driver")]
 sys.dont_write_bytecode = True
 
+import echo  # noqa: E402
 import run  # noqa: E402
 import tables  # noqa: E402
 import workloads  # noqa: E402
@@ -132,7 +133,7 @@ class Names(unittest.TestCase):
                           f"Go lacks {everything[0]}"])
 
     def test_what_is_special_has_a_known_name(self):
-        known = set(workloads.WORKLOADS)
+        known = set(workloads.WORKLOADS + workloads.SERVERS)
         special = set(workloads.LONG) | set(workloads.ONLY_WITH_PROCS)
         for names in workloads.NO_COUNTERPART.values():
             special |= names
@@ -275,6 +276,65 @@ printf '%s\\t%s\\tns/op\\n' "${{1%:*}}" {value} "${{1%:*}}.cpu" {value}
             with self.assertRaises(SystemExit) as ended:
                 self.run_driver(*wrong)
             self.assertEqual(ended.exception.code, 2)
+
+
+SERVER = """#!{python}
+import asyncio, sys
+
+async def serve(reader, writer):
+    while data := await reader.read(4096):
+        writer.write({answer})
+        await writer.drain()
+    writer.close()
+
+async def main():
+    host, port = sys.argv[sys.argv.index("-addr") + 1].split(":")
+    async with await asyncio.start_server(serve, host, int(port)) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+class Servers(unittest.TestCase):
+    """The one client, compiled, over echo servers of this test."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = folder.name
+
+    def drive(self, answer):
+        program = os.path.join(self.folder, "server")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(SERVER.format(python=sys.executable, answer=answer))
+        os.chmod(program, 0o755)
+        return echo.drive(program, "echo_server:way", 1, 0.01, self.folder, (1, 100))
+
+    def test_figures_of_each_number_of_connections(self):
+        figures = parse_figures(self.drive("data"))
+        self.assertEqual([(name, unit) for name, _, unit in figures], [
+            (f"echo_server_{count}.{part}", unit) for count in (1, 100) for part, unit in (
+                ("rate", "req/s"), ("p50", "us"), ("p99", "us"), ("p999", "us"),
+                ("cpu", "us/op"))])
+        values = {name: value for name, value, _ in figures}
+        for count in ("1", "100"):
+            p50, p99, p999 = (values[f"echo_server_{count}.{p}"] for p in ("p50", "p99", "p999"))
+            self.assertTrue(0 < p50 <= p99 <= p999)
+            self.assertGreater(values[f"echo_server_{count}.rate"], 0)
+
+    def test_a_server_that_answers_something_else_is_refused(self):
+        with self.assertRaisesRegex(BadOutput, "1 connections: .*other bytes came back"):
+            self.drive("data.swapcase()")
+
+    def test_a_server_that_ends_is_refused(self):
+        program = os.path.join(self.folder, "ends")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\necho 'no such name' >&2\nexit 3\n")
+        os.chmod(program, 0o755)
+        with self.assertRaisesRegex(BadOutput, "the server ended: no such name"):
+            echo.drive(program, "echo_server", 1, 0.01, self.folder)
 
 
 if __name__ == "__main__":
