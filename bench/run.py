@@ -44,7 +44,8 @@ def arguments(argv):
     parser.add_argument("--rounds", metavar="N", type=int,
                         help=f"rounds ({workloads.ROUNDS}, {workloads.LONG_ROUNDS} for long ones)")
     parser.add_argument("--scale", metavar="F", default="1", help="multiplies the operations (1)")
-    parser.add_argument("--sides", metavar="NAME,…", help="only these of weft, go, tokio")
+    parser.add_argument("--sides", metavar="NAME,…",
+                        help="only these of weft, go, tokio, boost.fiber")
     parser.add_argument("--program", metavar="SIDE=PATH", action="append", default=[],
                         help="a side's program, not to be built; also of a further side")
     parser.add_argument("--page", metavar="FILE", help="instead of docs/benchmarks.md",

@@ -125,6 +125,41 @@ class Tokio(Side):
                           *(f"{name} {version}" for name, version in pins)])
 
 
+class BoostFiber(Side):
+    """Boost.Fiber's, of the installed Boost."""
+
+    LIBRARIES = ("-lboost_fiber", "-lboost_context", "-pthread")
+
+    def __init__(self, root, build):
+        super().__init__("Boost.Fiber", os.path.join(root, "bench", "peers", "boost_fiber"),
+                         os.path.join(build, "peers", "bench_boost_fiber"))
+        self.compiler = os.environ.get("CXX", "c++")
+
+    def missing(self):
+        try:
+            done = subprocess.run(
+                [self.compiler, "-x", "c++", "-", "-o", os.devnull, *self.LIBRARIES],
+                input="#include <boost/fiber/detail/config.hpp>\nint main() {}\n", text=True,
+                capture_output=True)
+        except OSError:
+            return f"there is no {self.compiler}"
+        return "there is no Boost.Fiber (Debian: libboost-fiber-dev)" if done.returncode else None
+
+    def build(self):
+        if self.is_built():
+            return
+        sources = sorted(name for name in os.listdir(self.sources) if name.endswith(".cpp"))
+        self.run_build(self.compiler, "-std=c++20", "-O2", "-DNDEBUG", *sources, "-o", self.program,
+                       *self.LIBRARIES)
+
+    def versions(self):
+        done = subprocess.run([self.compiler, "-E", "-P", "-x", "c++", "-"], text=True,
+                              input="#include <boost/version.hpp>\nBOOST_LIB_VERSION\n",
+                              capture_output=True)
+        version = re.search(r'"([0-9_]+)"\s*$', done.stdout)
+        return "Boost " + version.group(1).replace("_", ".") if version else ""
+
+
 class Given(Side):
     """A program that somebody names."""
 
@@ -135,7 +170,7 @@ class Given(Side):
 def all_sides(root, build, given):
     """weft first; `given` is {name in small letters: program}, of these sides or further ones."""
     sides = []
-    for make in (Weft, Go, Tokio):
+    for make in (Weft, Go, Tokio, BoostFiber):
         side = make(root, build)
         program = given.pop(side.name.lower(), None)
         sides.append(Given(side.name, program) if program else side)

@@ -26,8 +26,16 @@ ROUNDS, LONG_ROUNDS = 5, 3
 # A waker that spins needs a processor of its own.
 ONLY_WITH_PROCS = {"spawn_parked_unpark": 2}
 
-# What a side cannot have: tokio has no values in contexts, and no foreign calls that cost anything.
-NO_COUNTERPART = {"tokio": {"ctx_value_depth10", "foreign_call"}}
+# What a side has nothing for. Tokio: values in contexts, foreign calls that cost anything.
+# Boost.Fiber: select, cancellation, timers to stop, wait groups, preemption.
+NO_COUNTERPART = {
+    "tokio": {"ctx_value_depth10", "foreign_call"},
+    "Boost.Fiber": {
+        "select_2", "select_8", "select_2_buf128", "select_8_buf128",
+        "rwmutex_read_contended", "waitgroup", "once", "timer_create_stop",
+        "ctx_withcancel", "ctx_tree_cancel", "ctx_withtimeout", "ctx_value_depth10",
+        "hog_latency", "spawn_parked_unpark", "spawn_parked_unpark_sleep", "foreign_call"},
+}
 
 
 def rounds_of(workload):

@@ -73,9 +73,9 @@ func seconds(n float64) time.Duration {
 	return max(20*time.Millisecond, time.Duration(n*scale*float64(time.Second)))
 }
 
-// sleeps of 1 ms until `end`, and how late each ends.
+// sleeps of 1 ms until `end`, one at least, and how late each ends.
 func sleeps(end time.Time, late *latencies) {
-	for now := time.Now(); now.Before(end); {
+	for now, again := time.Now(), true; again; again = now.Before(end) {
 		due := now.Add(time.Millisecond)
 		time.Sleep(time.Millisecond)
 		now = time.Now()
@@ -86,7 +86,7 @@ func sleeps(end time.Time, late *latencies) {
 // ticks are sleeps that reuse one timer.
 func ticks(end time.Time, late *latencies) {
 	timer := time.NewTimer(time.Hour)
-	for now := time.Now(); now.Before(end); {
+	for now, again := time.Now(), true; again; again = now.Before(end) {
 		due := now.Add(time.Millisecond)
 		timer.Reset(time.Millisecond)
 		<-timer.C

@@ -93,17 +93,19 @@ fn sleep_once(s: &Settings) {
     });
 }
 
-/// Sleeps of 1 ms until `end`, and how late each ends.
+/// Sleeps of 1 ms until `end`, one at least, and how late each ends.
 async fn sleeps(end: Instant, capacity: usize) -> Latencies {
     let mut late = Latencies::with_capacity(capacity);
     let mut now = Instant::now();
-    while now < end {
+    loop {
         let due = now + Duration::from_millis(1);
         sleep(Duration::from_millis(1)).await;
         now = Instant::now();
         late.add(now.saturating_duration_since(due));
+        if now >= end {
+            return late;
+        }
     }
-    late
 }
 
 fn lateness(s: &Settings, name: &'static str, tasks: usize) {
