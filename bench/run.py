@@ -36,7 +36,7 @@ def arguments(argv):
     parser.add_argument("--build-only", action="store_true", help="builds all sides and stops")
     parser.add_argument("--check", action="store_true",
                         help="status 1 where a ratio is over 25 %% worse than in the page")
-    parser.add_argument("--write", action="store_true", help="writes the tables into the page")
+    parser.add_argument("--write", action="store_true", help="writes the table into the page")
     parser.add_argument("--alternatives", action="store_true",
                         help="instead of weft with peers: each peer's programs with the same work "
                              "done in another obvious way")

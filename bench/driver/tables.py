@@ -1,9 +1,9 @@
 # The tables: on the terminal, in docs/benchmarks.md, and the comparison of a run with the latter.
 #
-# The page's tables stand between the lines BEGIN and END: one for each number of P's, below a
-# heading `### N P`, a row for each figure. A figure's CPU time is a column of the figure's row, or
-# a row of its own where the figure has no time. --check reads the columns `weft/PEER` and
-# `cpu/PEER` back, and --write writes all of it.
+# The page's table stands between the lines BEGIN and END, below a heading `### 1 P / 2 P` that says
+# for which numbers of P's each cell has its values: a row for each figure, whose CPU time is a
+# column, or a row of its own where the figure has no time. --check reads the columns `weft/PEER`
+# and `cpu/PEER` back, and --write writes all of it.
 
 import re
 
@@ -12,6 +12,7 @@ from results import more_is_better, shown
 OWN = "weft"
 BEGIN = "<!-- written by ./dev bench --write -->"
 END = "<!-- end of what is written -->"
+BETWEEN = " / "
 WORSE_BY = 1.25
 
 
@@ -45,24 +46,27 @@ def aligned(rows):
 
 def markdown(results):
     """What stands in the page between BEGIN and END."""
-    peers = peers_of(results)
+    peers, all_procs = peers_of(results), results.procs()
+    header = ["figure", "unit", OWN, *peers]
+    for peer in peers:
+        header += [f"{OWN}/{peer}", f"cpu/{peer}"]
     lines = [f"{key}: {value}  " for key, value in results.machine.items()]
-    for procs in results.procs():
-        header = ["figure", "unit", OWN, *peers]
+    lines += ["", "### " + BETWEEN.join(f"{procs} P" for procs in all_procs), "",
+              "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    by_procs = {procs: dict(results.figures(procs)) for procs in all_procs}
+    names = list(dict.fromkeys(name for figures in by_procs.values() for name in figures))
+    for name in names:
+        if name.endswith(".cpu") and name[:-len(".cpu")] in names:
+            continue
+        row = [name, results.units[name]]
+        for side in (OWN, *peers):
+            row.append(BETWEEN.join(str(by_procs[procs].get(name, {}).get(side, "-"))
+                                    for procs in all_procs))
         for peer in peers:
-            header += [f"{OWN}/{peer}", f"cpu/{peer}"]
-        lines += ["", f"### {procs} P", "", "| " + " | ".join(header) + " |",
-                  "|---" * len(header) + "|"]
-        names = {name for name, _ in results.figures(procs)}
-        for name, by_side in results.figures(procs):
-            if name.endswith(".cpu") and name[:-len(".cpu")] in names:
-                continue
-            row = [name, results.units[name],
-                   *(str(by_side.get(side, "-")) for side in (OWN, *peers))]
-            for peer in peers:
-                row += [ratio_text(results.ratio(procs, name, peer)),
-                        ratio_text(results.ratio(procs, name + ".cpu", peer))]
-            lines.append("| " + " | ".join(row) + " |")
+            for figure in (name, name + ".cpu"):
+                row.append(BETWEEN.join(ratio_text(results.ratio(procs, figure, peer))
+                                        for procs in all_procs))
+        lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines).strip("\n") + "\n"
 
 
@@ -78,12 +82,11 @@ def written(page, results):
 def recorded(page):
     """{(procs, figure, peer): (ratio, unit)} of a page; the CPU times are figures `NAME.cpu`."""
     ratios = {}
-    procs, header = None, []
+    all_procs, header = [], []
     inside = page.partition(BEGIN)[2].partition(END)[0]
     for line in inside.splitlines():
-        heading = re.match(r"### (\d+) P$", line)
-        if heading:
-            procs, header = int(heading.group(1)), []
+        if line.startswith("### "):
+            all_procs, header = [int(n) for n in re.findall(r"\d+", line)], []
         if not line.startswith("|") or line.startswith("|---"):
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -93,10 +96,12 @@ def recorded(page):
         row = dict(zip(header, cells))
         for column, cell in row.items():
             kind, slash, peer = column.partition("/")
-            if not slash or cell == "-":
+            if not slash:
                 continue
             figure = row["figure"] + (".cpu" if kind == "cpu" else "")
-            ratios[procs, figure, peer] = (float(cell.replace(",", "")), row["unit"])
+            for procs, ratio in zip(all_procs, cell.split(BETWEEN)):
+                if ratio != "-":
+                    ratios[procs, figure, peer] = (float(ratio.replace(",", "")), row["unit"])
     return ratios
 
 

@@ -81,7 +81,9 @@ class Page(unittest.TestCase):
         self.assertTrue(page.startswith("# Page\n") and page.endswith("\nafter\n"))
         self.assertNotIn("old", page)
         self.assertIn("CPU: a processor", page)
-        self.assertIn("| yield | ns/op | 20 (20..20) | 100 (100..100) | 0.2 | 0.2 |", page)
+        self.assertIn("\n### 1 P / 2 P\n", page)
+        self.assertIn("| yield | ns/op | 20 (20..20) / - | 100 (100..100) / - "
+                      "| 0.2 / - | 0.2 / - |\n", page)
         self.assertEqual(tables.recorded(page), {
             (1, "yield", "Go"): (0.2, "ns/op"), (1, "yield.cpu", "Go"): (0.2, "ns/op"),
             (2, "x.p99", "Go"): (2000.0, "us"), (2, "x.cpu", "Go"): (0.5, "ns/op")})

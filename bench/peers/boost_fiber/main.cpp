@@ -1,6 +1,6 @@
 // Boost.Fiber's side of the benchmark suite: NAME [-procs N] [-scale F] runs one workload and
-// prints its figures; `list` prints the names, `alternatives` those of the same work done in another
-// obvious way, as NAME:HOW.
+// prints its figures; `list` prints the names, `alternatives` those of the same work done in
+// another obvious way, as NAME:HOW.
 //
 // With one processor the fibers run in turn on the main thread; with more, each has a thread, and
 // they steal from one another. What the library has nothing for is left out: select, cancellation,
