@@ -148,11 +148,14 @@ def measure(options, sides):
 def measure_alternatives(options, sides):
     """Prints for each peer the ways that were taken beside the others; what failed."""
     failures = []
+    by_side = {}
     for side in sides:
-        ways = {}
+        ways = by_side[side] = {}
         for name in side.names("alternatives"):
             ways.setdefault(name.partition(":")[0], []).append(name)
-        for workload in workloads.chosen(options.names, list(ways)) if ways else []:
+    wanted = workloads.chosen(options.names, sorted({w for ways in by_side.values() for w in ways}))
+    for side, ways in by_side.items():
+        for workload in [name for name in wanted if name in ways]:
             runner = Runner(options, Results())
             for procs in options.procs:
                 if workloads.ONLY_WITH_PROCS.get(workload, procs) != procs:
