@@ -1,5 +1,4 @@
-# Lint of the documentation: its code is the code of examples and tests, and the names it says
-# exist.
+# Lint of the documentation: its code is the code of examples and tests, and its pages are short.
 #
 # A block of C++ in README.md or docs/ stands below a line `<!-- from PATH NAME -->` and equals the
 # text of PATH between the lines `// [NAME]` and `// [end]`, without common indentation; NAME `all`
@@ -13,7 +12,6 @@ from source import Finding
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SOURCE = re.compile(r"<!-- from (\S+) (\w+) -->\n\Z")
-QUALIFIED = re.compile(r"\bweft::((?:\w+::)*)(\w+)")
 
 
 def excerpt(text, name):
@@ -54,21 +52,6 @@ def check_blocks(tree):
                 yield Finding(path, line, f"{file} has no part `{name}`")
             elif shown != match.group(2):
                 yield Finding(path, line, f"differs from `{name}` of {file}")
-
-
-def check_names(tree):
-    """A name weft::x that the documentation says is declared in include/."""
-    code = "\n".join(file.code for file in tree.library() if file.path.startswith("include/"))
-    words = set(re.findall(r"\w+", code)) | {"weft"}
-    # Targets of CMake are written like names.
-    words |= set(re.findall(r"ALIAS|weft::(\w+)", tree.texts.get("CMakeLists.txt", "")))
-    for path, text in pages(tree):
-        for match in QUALIFIED.finditer(text):
-            missing = [word for word in match.group(1).split("::") + [match.group(2)]
-                       if word and word not in words]
-            if missing:
-                yield Finding(path, text.count("\n", 0, match.start()) + 1,
-                              f"{match.group(0)} is declared nowhere in include/")
 
 
 def check_length(tree):

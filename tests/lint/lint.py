@@ -9,11 +9,13 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "semantics")]
 sys.dont_write_bytecode = True
 
 import atomics  # noqa: E402
+import claims  # noqa: E402
 import comments  # noqa: E402
 import coverage  # noqa: E402
 import docs  # noqa: E402
 import invariants  # noqa: E402
 import layers  # noqa: E402
+import names  # noqa: E402
 import test_rules  # noqa: E402
 import tokens  # noqa: E402
 import tools  # noqa: E402
@@ -31,11 +33,13 @@ LINTS = {
     "machine paths": comments.check_paths,
     "lines": comments.check_lines,
     "contract lines": comments.check_contract,
+    "names in comments": names.check_comments,
     "time in tests": test_rules.check_time,
     "labels of tests": test_rules.check_labels,
     "semantics": coverage.check,
     "documentation code": docs.check_blocks,
-    "documentation names": docs.check_names,
+    "documentation names": names.check_docs,
+    "documentation claims": claims.check,
     "documentation length": docs.check_length,
 }
 # Lints that run a tool over files on the disk.
@@ -51,10 +55,10 @@ NOTES = {"length": comments.notes_on_length}
 
 
 def main():
-    root, compiler, names = os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    root, compiler, wanted = os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3:]
     tree = Tree.read(root)
     rejected = 0
-    for name in names or [*LINTS, *TOOL_LINTS, *NOTES]:
+    for name in wanted or [*LINTS, *TOOL_LINTS, *NOTES]:
         if name in LINTS:
             findings = list(LINTS[name](tree))
         elif name in TOOL_LINTS:

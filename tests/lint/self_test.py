@@ -96,6 +96,11 @@ REJECTED = {
         ("`Blocks` stands after `Errors`",
          {A: "/// Does.\n/// Errors  none.\n/// Blocks  never.\n"}),
     ],
+    "names in comments": [
+        ("names sched/b.hpp", {A: "// As sched/b.hpp says.\n"}),
+        ("names limits.md", {A: "// See limits.md.\n"}),
+        ("names a.py", {"tests/CMakeLists.txt": "# See a.py.\n"}),
+    ],
     "time in tests": [
         ("a test sleeps", {TEST: "void f() { std::this_thread::sleep_for(1ms); }\n"}),
         ("a test sleeps", {TEST: "void f() { ::usleep(1); }\n"}),
@@ -138,6 +143,34 @@ REJECTED = {
     ],
     "documentation names": [
         ("weft::gone", {"docs/a.md": "Call `weft::gone`.\n", A: "void here();\n"}),
+        ("called `gone`", {"README.md": "See `gone()`.\n", A: "void here();\n"}),
+        ("called `was_here`", {"docs/a.md": "If `x = was_here + 1`.\n", A: "void here();\n"}),
+        # A comment keeps no name alive.
+        ("called `gone`", {"docs/a.md": "See `gone`.\n", A: "// gone\nvoid here();\n"}),
+        ("called `sched/b.hpp`", {"docs/a.md": "In `sched/b.hpp`.\n", A: "int x;\n"}),
+        ("there is no src/sched/b.cpp", {"docs/a.md": "In src/sched/b.cpp.\n", A: "int x;\n"}),
+        ("leads nowhere", {"docs/a.md": "See [that](b.md).\n"}),
+    ],
+    "documentation claims": [
+        ("a promise without", {"README.md": "## What is promised\n\n- all goes well\n"}),
+        ("`10 ms` without", {"README.md": "It takes 10 ms.\n"}),
+        ("`a million` without", {"docs/a.md": "| many | a million |\n"}),
+        ("no test has the tag [SC-01]",
+         {"README.md": "It takes 10 ms.\n<!-- held by: [SC-01] -->\n"}),
+        ('no test "a: works"',
+         {"README.md": "It takes 10 ms.\n<!-- held by: test \"a: works\" -->\n"}),
+        ("does not say `limit = 1`",
+         {"README.md": f'It takes 1 ms.\n<!-- held by: code {A} "limit = 1" -->\n',
+          A: "int limit = 2;  // limit = 1\n"}),
+        ("there is no bench/a.cpp",
+         {"README.md": "It takes 1 ms.\n<!-- held by: measured bench/a.cpp -->\n"}),
+        ("not understood", {"README.md": "It takes 1 ms.\n<!-- held by: luck -->\n"}),
+        # The marker of one item holds no other.
+        ("a.md:3: `20 ms`", {"docs/a.md": "- 10 ms\n  <!-- held by: [SC-01] -->\n- 20 ms\n",
+                             TEST: case("[unit][SC-01]")}),
+        ("without **Evidence.**", {"docs/decisions/0001-a.md": "# a\n"}),
+        ("neither a test nor a file", {"docs/decisions/0001-a.md": "**Evidence.** trust\n"}),
+        ('no test "a: works"', {"docs/decisions/0001-a.md": '**Evidence.** test "a: works"\n'}),
     ],
     "documentation length": [
         ("over 200 lines", {"docs/a.md": "a\n" * 300}),
@@ -186,6 +219,8 @@ ACCEPTED = {
     "lines": [{A: GOOD_HEADER}],
     "contract lines": [{A: "/// Does.\n/// Blocks  ever.\n/// Errors  none.\nint x;\n"
                            "/// Other.\n/// Blocks  never.\n"}],
+    "names in comments": [
+        {A: "// As sched/a.hpp, a.hpp and Go's runtime/proc.go say; *_test.cpp, <x>_test.cpp.\n"}],
     "time in tests": [{TEST: case("[os]", body=" std::chrono::steady_clock::now(); "),
                        "tests/sched/b_test.cpp": "// no sleep(1) here\nweft::sleep_for(1ms);\n"}],
     "labels of tests": [{TEST: case("[unit]"), "tests/sync/a_test.cpp": case("[os]")}],
@@ -200,8 +235,18 @@ ACCEPTED = {
                       "<!-- from examples/a.cpp part -->\n```cpp\nint z;\n```\n```sh\nls\n```\n",
          "examples/a.cpp": "// A.\nint y;\n// Output:\n//   // [part]\n  // [part]\n  int z;\n"
                            "  // [end]\n"}],
-    "documentation names": [{"docs/a.md": "Call `weft::here`, link `weft::weft`.\n",
-                             A: "void here();\n"}],
+    "documentation names": [
+        {"docs/a.md": "Call `weft::here`, link `weft::weft`, `here()` in a.hpp, `sched/a.hpp`, "
+                      "include/weft/sched/; `std::not_ours` and `--option`, not `a b c`; "
+                      "[back](../README.md).\n```sh\n`gone`\n```\n",
+         "README.md": "Read [it](docs/a.md) or [there](https://a.example/b.md).\n",
+         A: "void here();\n"}],
+    "documentation claims": [
+        {"README.md": "## What is promised\n\n- all goes well\n  <!-- held by: [SC-01] -->\n",
+         "docs/a.md": f'It takes 10 ms.\n<!-- held by: test "a: w"; code {A} "limit=1" -->\n\n'
+                      "Chapter 3 of 4.\n\n```sh\nsleep 10 s\n```\n",
+         "docs/decisions/0001-a.md": '**Evidence.** test "a: …", tests/sched/a_test.cpp.\n',
+         A: "int limit = 1;\n", TEST: case("[unit][SC-01]")}],
     "documentation length": [{"docs/a.md": "a\n" * 100}],
     "format": [{A: "// A.\nint x;\n"}],
     "header cost": [{"include/weft/a.hpp": "// A.\n#include <string>\n#include <cstdint>\n"}],
