@@ -16,6 +16,8 @@ NAME = re.compile(r"(?:\w+::)*~?\w+(?:\(\))?")
 UNDERSCORED = re.compile(r"(?<![\w:])[A-Za-z]\w*_\w+\b")
 QUALIFIED = re.compile(r"\bweft::((?:\w+::)*)(\w+)")
 PATH = re.compile(r"(?<![\w/.<])(?:include|src|tests|examples|docs|bench)/[\w./-]*[\w/]")
+PLACE = re.compile(r"(?:include|src|tests|examples|docs|bench)(?:/[\w.-]+)+/?"
+                   r"|[\w.-]+(?:/[\w.-]+)*/(?:[\w.-]+\.(?:hpp|cpp|cmake|py|md))?")
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
 FILE = re.compile(r"(?<![\w./<>*-])((?:[\w-]+/)*[\w-]+\.(?:hpp|cpp|cmake|py|md))\b")
 WORD = re.compile(r"[A-Za-z_]\w*")
@@ -42,7 +44,7 @@ def known_words(tree):
     for _, text in tree.scripts():
         words.update(WORD.findall(re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)))
     for path, text in tree.texts.items():
-        if path.endswith((".json", ".txt", "Doxyfile")) or path == ".clang-format":
+        if path.endswith((".json", ".txt", ".go", ".rs", "Doxyfile")) or path == ".clang-format":
             words.update(WORD.findall(text))
         words.update(WORD.findall(path))
     return words
@@ -71,10 +73,9 @@ def missing_in_span(span, words, paths):
     plain = span.strip()
     if "std::" in plain or plain.startswith(("-", "$", "#", "<", ".", "~/")):
         plain = re.sub(r"std::[\w:]+", "", plain)
-    if "/" in plain and re.fullmatch(r"[\w./*<>-]+", plain):
-        place = plain.rstrip("/")
-        if "*" not in place and "<" not in place and place not in paths:
-            return [plain]
+    if PLACE.fullmatch(plain):
+        return [] if plain.rstrip("/") in paths else [plain]
+    if "/" in plain:
         return []
     if re.fullmatch(NAME, plain):
         return [word for word in WORD.findall(plain) if word != "weft" and word not in words]
