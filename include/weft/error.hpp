@@ -10,7 +10,7 @@
 /// std::logic_error, and has no such twin: the program is wrong. Compare codes with `weft::errc`,
 /// or with `std::errc` where the standard has the word:
 ///
-///     if (e.code() == std::errc::timed_out) ...   // deadline_exceeded compares equal
+///     if (e.code() == std::errc::timed_out) timed_out = true;  // deadline_exceeded compares equal
 ///
 /// | thrown                  | when                                                           |
 /// |-------------------------|----------------------------------------------------------------|

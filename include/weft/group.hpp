@@ -20,7 +20,7 @@ namespace weft::inline WEFT_ABI {
 /// Structured concurrency: the children of a group do not outlive it, and the first that fails
 /// cancels the context of the others.
 ///
-///     weft::group g(ctx);
+///     weft::group g(parent);
 ///     for (auto& part : parts) g.go([&part](weft::context ctx) { work(ctx, part); });
 ///     g.wait();
 ///

@@ -10,6 +10,8 @@ import textwrap
 
 from source import Finding
 
+EXAMPLES = "tests/docs/reference_test.cpp"
+CONTRACT = re.compile(r"\s*/// (?:Blocks|Cancel|Errors|Threads|Order|Complexity)\b")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SOURCE = re.compile(r"<!-- from (\S+) (\w+) -->\n\Z")
 
@@ -52,6 +54,31 @@ def check_blocks(tree):
                 yield Finding(path, line, f"{file} has no part `{name}`")
             elif shown != match.group(2):
                 yield Finding(path, line, f"differs from `{name}` of {file}")
+
+
+def examples(file):
+    """(line number, lines) of each example in the comments of a header: indented behind ///."""
+    found = []
+    for number, line in enumerate([*file.lines, ""], 1):
+        match = re.match(r"\s*/// {5,}(\S.*)$", line)
+        if match and found and found[-1][0] + len(found[-1][1]) == number:
+            found[-1][1].append(match.group(1))
+        elif match and not CONTRACT.match(file.lines[number - 2]):
+            found.append((number, [match.group(1)]))
+    return [(number, lines) for number, lines in found
+            if not file.lines[number - 2].strip(" /")]
+
+
+def check_examples(tree):
+    """Examples in the comments of headers stand so in the test that compiles them; `...` stands for
+    any lines."""
+    test = tree.texts.get(EXAMPLES, "")
+    for file in tree.library():
+        for number, lines in examples(file):
+            pattern = r"\s*\n\s*".join(r"(?:.*\n)*?.*" if line == "..." else re.escape(line)
+                                       for line in lines)
+            if not re.search(pattern, test):
+                yield Finding(file.path, number, f"{EXAMPLES} has no such example")
 
 
 def check_length(tree):

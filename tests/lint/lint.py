@@ -38,6 +38,7 @@ LINTS = {
     "labels of tests": test_rules.check_labels,
     "semantics": coverage.check,
     "documentation code": docs.check_blocks,
+    "documentation examples": docs.check_examples,
     "documentation names": names.check_docs,
     "documentation claims": claims.check,
     "documentation length": docs.check_length,

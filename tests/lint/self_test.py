@@ -141,6 +141,10 @@ REJECTED = {
         ("differs", {"README.md": "<!-- from examples/a.cpp all -->\n```cpp\nint x;\n```\n",
                      "examples/a.cpp": "// A.\nint y;\n"}),
     ],
+    "documentation examples": [
+        ("has no such example", {A: "/// It:\n///\n///     f(1);\n///     f(2);\nint f(int);\n",
+                                 "tests/docs/reference_test.cpp": "f(1);\ng();\nf(2);\n"}),
+    ],
     "documentation names": [
         ("weft::gone", {"docs/a.md": "Call `weft::gone`.\n", A: "void here();\n"}),
         ("called `gone`", {"README.md": "See `gone()`.\n", A: "void here();\n"}),
@@ -235,6 +239,10 @@ ACCEPTED = {
                       "<!-- from examples/a.cpp part -->\n```cpp\nint z;\n```\n```sh\nls\n```\n",
          "examples/a.cpp": "// A.\nint y;\n// Output:\n//   // [part]\n  // [part]\n  int z;\n"
                            "  // [end]\n"}],
+    "documentation examples": [
+        {A: "/// It:\n///\n///     f(1);\n///     ...\n///     f(2);\nint f(int);\n"
+            "/// Errors  one that\n///          goes on.\nint g();\n",
+         "tests/docs/reference_test.cpp": "  f(1);\n  g();\n  h();\n  f(2);\n"}],
     "documentation names": [
         {"docs/a.md": "Call `weft::here`, link `weft::weft`, `here()` in a.hpp, `sched/a.hpp`, "
                       "include/weft/sched/; `std::not_ours` and `--option`, not `a b c`; "

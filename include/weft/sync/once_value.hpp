@@ -79,7 +79,7 @@ class once_function {
 
 /// Makes `f` a function that is called once:
 ///
-///     auto config = weft::once_value([] { return load(); });
+///     auto config = weft::once_value([&] { return load(); });
 ///     use(config());
 ///
 /// Errors   std::bad_alloc, and what copying or moving f throws.
