@@ -92,10 +92,8 @@ bool scheduler::stop_machines(bool pinned_too, std::int64_t deadline) noexcept {
   poller_->break_wait();
   return wait_until(deadline,
                     [&] {
-                      const unsigned stay =
-                          pinned_too ? 0 : pinned_asleep_.load(acquire);  // pairs: sched.machines
-                      if (live_machines_.load(acquire) <= stay)
-                        return true;  // pairs: sched.machines
+                      const auto& alive = pinned_too ? live_machines_ : awake_machines_;
+                      if (alive.load(acquire) == 0) return true;  // pairs: sched.machines
                       // Again and again: a machine may have cleared its reasons just before it
                       // looked. pairs: sched.machines
                       for (machine* m = machines_.load(acquire); m != nullptr;

@@ -313,8 +313,9 @@ void scheduler::machine_main(machine& m) noexcept {
   if (m.is_hog) hog_ends(m);
   drop_spinning(m);
   if (processor* p = std::exchange(m.p, nullptr)) release_to_idle(*p);
-  m.has_ended.store(true, release);      // pairs: sched.machines
-  live_machines_.fetch_sub(1, acq_rel);  // pairs: sched.machines
+  m.has_ended.store(true, release);       // pairs: sched.machines
+  awake_machines_.fetch_sub(1, acq_rel);  // pairs: sched.machines
+  live_machines_.fetch_sub(1, acq_rel);   // pairs: sched.machines
 }
 
 machine* scheduler::new_machine() noexcept {
@@ -333,7 +334,8 @@ machine* scheduler::new_machine() noexcept {
 }
 
 bool scheduler::launch(machine& m) noexcept {
-  live_machines_.fetch_add(1, acq_rel);  // pairs: sched.machines
+  live_machines_.fetch_add(1, acq_rel);   // pairs: sched.machines
+  awake_machines_.fetch_add(1, acq_rel);  // pairs: sched.machines
   if (!std::exchange(m.is_listed, true)) {
     m.next_machine = machines_.load(relaxed);                           // relaxed: exchanged below
     while (!machines_.compare_exchange(m.next_machine, &m, acq_rel)) {  // pairs: sched.machines
@@ -345,6 +347,7 @@ bool scheduler::launch(machine& m) noexcept {
     m.is_launched.store(true, release);  // pairs: sched.machines
     return true;
   }
+  awake_machines_.fetch_sub(1, acq_rel);                              // pairs: sched.machines
   if (live_machines_.fetch_sub(1, acq_rel) == 1) report_no_thread();  // pairs: sched.machines
   return false;
 }
@@ -355,16 +358,16 @@ bool scheduler::launch(machine& m) noexcept {
 void scheduler::wait_for_pinned(machine& m) noexcept {
   while (m.pinned != nullptr) {
     give_up_processor(m);
-    asleep_.fetch_add(1, relaxed);         // relaxed: a counter for reports
-    pinned_asleep_.fetch_add(1, acq_rel);  // pairs: sched.machines
-    m.sleeps_pinned.store(true, release);  // pairs: sched.machines
+    asleep_.fetch_add(1, relaxed);          // relaxed: a counter for reports
+    awake_machines_.fetch_sub(1, acq_rel);  // pairs: sched.machines
+    m.sleeps_pinned.store(true, release);   // pairs: sched.machines
     m.wake.wait();
     m.sleeps_pinned.store(false, release);  // pairs: sched.machines
     asleep_.fetch_sub(1, relaxed);          // relaxed: likewise
     take_handed(m);
     fiber* f = std::exchange(m.handed_fiber, nullptr);
-    if (f == nullptr) {                      // the machines shall end
-      pinned_asleep_.fetch_sub(1, acq_rel);  // pairs: sched.machines
+    if (f == nullptr) {                       // the machines shall end
+      awake_machines_.fetch_add(1, acq_rel);  // pairs: sched.machines
       return;
     }
     run_fiber(m, f);
@@ -380,8 +383,8 @@ void scheduler::hand_to_pinned(machine& m, fiber* f) noexcept {
   in_transit(*m.p);
   owner.handed = std::exchange(m.p, nullptr);
   owner.handed_fiber = f;
-  // By the waker: to stop() it does not count as asleep any more.
-  pinned_asleep_.fetch_sub(1, acq_rel);  // pairs: sched.machines
+  // By the waker, which is awake itself: so stop() never finds nobody awake in between.
+  awake_machines_.fetch_add(1, acq_rel);  // pairs: sched.machines
   owner.wake.wake();
 }
 

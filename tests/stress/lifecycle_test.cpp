@@ -127,3 +127,34 @@ TEST_CASE("lifecycle: plain threads submit until the very end", "[stress][SC-36]
     REQUIRE(ran == 60);
   }
 }
+
+TEST_CASE("lifecycle: pinned fibers are at work when the run is unwound",
+          "[stress][SC-03][SC-11]") {
+  for (int round = 0; round < starts / 2; ++round) {
+    std::atomic<int> begun{0};
+    std::atomic<int> unwound{0};
+    weft::options o;
+    o.procs = 2;
+    o.on_exit = weft::exit_policy::unwind;
+    weft::run(
+        [&] {
+          // Each wakes another one on its thread, so that machines sleep and are woken all the
+          // time; who counts them must not take one that is being woken for asleep.
+          const auto ring = weft::make_chan<int>();
+          for (int i = 0; i < 4; ++i) {
+            weft::go([&, ring] {
+              ++begun;
+              const test::sentinel frame(unwound);
+              const weft::thread_pin pin;
+              for (;;) {
+                weft::select(weft::send(ring, 1), weft::recv(ring), weft::timeout(20us));
+              }
+            });
+          }
+          while (begun < 4) weft::yield();
+          weft::sleep_for(std::chrono::microseconds(round % 100));
+        },
+        o);
+    REQUIRE(unwound == 4);
+  }
+}

@@ -324,7 +324,9 @@ class scheduler {
   atomic<unsigned> machine_count_{0};
   atomic<int> foreign_readies_{0};     // other threads that are making a fiber runnable now
   atomic<unsigned> live_machines_{0};  // whose threads run
-  atomic<unsigned> pinned_asleep_{0};  // of these, asleep until their pinned fiber runs
+  // Of these, those that do not sleep until their pinned fiber runs. In one number, so that nought
+  // means that none ran at that moment.
+  atomic<unsigned> awake_machines_{0};
 
   std::unique_ptr<poller> poller_;
   std::unique_ptr<sysmon> sysmon_;
