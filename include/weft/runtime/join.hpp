@@ -46,7 +46,8 @@ class join_core {
   [[nodiscard]] bool is_complete() const noexcept;
 
   // After completion. Throws the exception, or that there is no value.
-  void throw_if_failed() const;
+  // By the joiner; from then on the exception is its own.
+  void throw_if_failed();
   // False: the fiber left by exit_fiber.
   [[nodiscard]] bool has_outcome() const noexcept { return has_value_ || error_ != nullptr; }
   [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
