@@ -129,8 +129,10 @@ bool scheduler::unwind_all(std::int64_t deadline) {
   is_unwinding_.store(true, release);  // pairs: sched.unwinding
   fiber_chain interrupted;
   for_each_record([&](fiber& f) {
-    const fiber_state state = f.state.load(relaxed);  // relaxed: the machines are stopped
-    if (state == fiber_state::free || f.is_service) return;
+    // A timer that sysmon fires, another runtime or a plain thread may be making a fiber just now:
+    // that one learns of the end when it parks.
+    const fiber_state state = f.state.load(acquire);  // pairs: sched.wakes
+    if (state == fiber_state::free || state == fiber_state::fresh || f.is_service) return;
     // One that is being unwound already waits in a destructor, for what has to come by itself.
     if (f.extra() != nullptr && f.extra()->unwinding.is_active()) return;
     f.exits = true;

@@ -3,8 +3,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -156,5 +158,29 @@ TEST_CASE("lifecycle: pinned fibers are at work when the run is unwound",
         },
         o);
     REQUIRE(unwound == 4);
+  }
+}
+
+TEST_CASE("lifecycle: timers start fibers while the run is unwound", "[stress][SC-03]") {
+  for (int round = 0; round < starts; ++round) {
+    std::atomic<int> destroyed{0};
+    weft::options o;
+    o.procs = 1 + static_cast<unsigned>(round) % 2;
+    o.on_exit = weft::exit_policy::unwind;
+    weft::run(
+        [&] {
+          for (int i = 0; i < 20; ++i) {
+            auto held = std::make_shared<test::sentinel>(destroyed);
+            weft::after_func(std::chrono::microseconds(10 * i), [held = std::move(held)] {
+              weft::chan<int> never = weft::make_chan<int>();
+              (void)never.recv();
+            }).detach();
+          }
+          weft::sleep_for(50us);
+          // sysmon is the one that fires them while the only processor is busy.
+          test::spin_for(std::chrono::microseconds(round % 100));
+        },
+        o);
+    REQUIRE(destroyed == 20);
   }
 }
