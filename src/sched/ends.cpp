@@ -9,6 +9,8 @@
 //             machines start again, and every fiber unwinds when it runs: from its park, at its
 //             next runtime entry, or before it begins. One inside a destructor that parks
 //             (keeps_stack) goes on until what it waits for has ended.
+// Late        until the machines have stopped a timer may still start a fiber: what is there then
+//             is unwound too, though the others had all ended.
 // Abandon     each parked fiber is taken off its lists, so that no list points to a dead stack.
 #include <sched.h>
 
@@ -50,6 +52,7 @@ bool wait_until(std::int64_t deadline, Done done) {
 
 bool scheduler::stop(end_policy policy) {
   std::int64_t deadline = monotonic_ns() + stop_limit;
+  bool unwound = policy != end_policy::abandon;
   if (policy == end_policy::wait) {
     waits_for_all_.store(true, release);   // pairs: sched.main
     threads_in_run.fetch_add(1, relaxed);  // relaxed: counted when nothing moves
@@ -63,13 +66,18 @@ bool scheduler::stop(end_policy policy) {
     deadline = monotonic_ns() + stop_limit;
   } else if (policy == end_policy::unwind) {
     // A hog that has used up the time is not waited for again.
-    const bool unwound = unwind_all(deadline);
+    unwound = unwind_all(deadline);
     deadline =
         unwound ? monotonic_ns() + stop_limit : std::max(deadline, monotonic_ns() + wake_limit);
   }
   // sysmon first: it may start a machine.
   sysmon_->stop();
-  if (!stop_machines(true, deadline)) {
+  bool stopped = stop_machines(true, deadline);
+  while (stopped && unwound && !left_after_unwinding_ && num_fibers() != 0) {
+    deadline = monotonic_ns() + stop_limit;
+    stopped = unwind_all(deadline) && stop_machines(true, deadline);
+  }
+  if (!stopped) {
     name_machines_that_stay();
     return false;
   }
