@@ -4,7 +4,11 @@ include(CMakePackageConfigHelpers)
 
 set(weft_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/weft)
 
-install(TARGETS weft EXPORT weft-targets
+set(weft_installed_targets weft)
+if(TARGET weft_check)
+  list(APPEND weft_installed_targets weft_check)
+endif()
+install(TARGETS ${weft_installed_targets} EXPORT weft-targets
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}

@@ -11,12 +11,15 @@
 #include <utility>
 
 #include "weft/arch/report.hpp"
+#include "weft/sched/departure.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
 using boost::context::detail::transfer_t;
+
+atomic<departure_hook> current_departure_hook{nullptr};
 
 void scheduler::finish_departure(machine& m) noexcept {
   if (m.ended != nullptr) {
@@ -94,6 +97,7 @@ void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::c
   f.reason.store(reason, relaxed);       // relaxed: for reports
   f.since.store(coarse_now(), relaxed);  // relaxed: for reports
   f.set_state(fiber_state::parked);
+  on_departure(f, departure::park);
   m.commit = commit;
   m.commit_argument = argument;
   switch_away(m, f, false);
@@ -134,6 +138,7 @@ void scheduler::yield_current() {
   note_parking(m, f);
   f.since.store(coarse_now(), relaxed);  // relaxed: for reports
   f.set_state(fiber_state::runnable);
+  on_departure(f, departure::yield);
   m.commit = commit_yield;
   m.commit_argument = &f;
   switch_away(m, f, false);
@@ -190,6 +195,7 @@ void destroy_contents(fiber* f) noexcept {
   if (f->callable != nullptr) type_of(*f).destroy(f->callable);
   destroy_locals(f);
   --f->keeps_stack;
+  on_departure(*f, departure::end);
 }
 
 }  // namespace

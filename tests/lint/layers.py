@@ -14,7 +14,7 @@ LAYERS = (
     ("context", "time"),
     ("net", "io", "observe"),
     ("runtime",),
-    ("testing",),
+    ("testing", "check"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # The composition root and the test kit stand above the public ring's bodies.
