@@ -314,7 +314,8 @@ stack_pool& scheduler::pool_for(std::size_t size) noexcept {
   if (pool != nullptr) return *pool;
   auto* fresh = new (std::nothrow) stack_pool(std::size_t{1} << power);
   if (fresh == nullptr) return stacks_;
-  if (place.compare_exchange(pool, fresh, acq_rel)) return *fresh;  // pairs: sched.pools
+  // Who comes second acquires the first one's.
+  if (place.compare_exchange(pool, fresh, acq_rel, acquire)) return *fresh;  // pairs: sched.pools
   delete fresh;
   return *pool;
 }

@@ -184,3 +184,20 @@ TEST_CASE("lifecycle: timers start fibers while the run is unwound", "[stress][S
     REQUIRE(destroyed == 20);
   }
 }
+
+TEST_CASE("lifecycle: several machines want the first stack of a size at once", "[stress]") {
+  for (int round = 0; round < starts / 4; ++round) {
+    weft::run(
+        [] {
+          std::vector<weft::join_handle<void>> fibers;
+          for (std::size_t i = 0; i < 12; ++i) {
+            const weft::fiber_options with_stack{.name = {},
+                                                 .stack_size = std::size_t{65536} << (i % 3)};
+            fibers.push_back(weft::spawn(with_stack, [] { weft::yield(); }));
+          }
+          for (auto& f : fibers) f.join();
+        },
+        weft::options{.procs = 4});
+  }
+  SUCCEED();
+}
