@@ -142,8 +142,7 @@ alt_stack::alt_stack() noexcept {
   stack_t ours{};
   ours.ss_sp = static_cast<std::byte*>(start) + page;
   ours.ss_size = bytes - page;
-  const bool refused = injected_fault("sigaltstack") != 0;
-  if (refused || ::sigaltstack(&ours, nullptr) != 0) {
+  if (may_fail("sigaltstack", [&] { return ::sigaltstack(&ours, nullptr); }) != 0) {
     unmap_pages(start, bytes);
     forget_guards(guards_);
     return;
@@ -160,7 +159,8 @@ alt_stack::~alt_stack() {
   if (::sigaltstack(nullptr, &present) == 0 && present.ss_sp == ours) {
     stack_t none{};
     none.ss_flags = SS_DISABLE;
-    ::sigaltstack(&none, nullptr);
+    // Refused: it stays, for signals that this thread may still get.
+    if (may_fail("sigaltstack", [&] { return ::sigaltstack(&none, nullptr); }) != 0) return;
   }
   unmap_pages(start_, bytes_);
   forget_guards(guards_);
@@ -172,14 +172,24 @@ void install_overflow_handler(overflow_hook hook) noexcept {
     current_hook.store(hook, release);  // pairs: overflow.hook
     return;
   }
-  for (previous_action& p : previous) ::sigaction(p.signal, nullptr, &p.action);
+  // A signal whose present action is not told keeps it: it could not be passed on.
+  bool known[std::size(previous)];
+  for (std::size_t i = 0; i < std::size(previous); ++i) {
+    previous_action& p = previous[i];
+    known[i] =
+        may_fail("sigaction", [&] { return ::sigaction(p.signal, nullptr, &p.action); }) == 0;
+  }
   current_hook.store(hook, release);  // pairs: overflow.hook
-  for (const previous_action& p : previous) {
+  for (std::size_t i = 0; i < std::size(previous); ++i) {
+    if (!known[i]) continue;
+    const previous_action& p = previous[i];
     struct sigaction action{};
     action.sa_sigaction = on_fault;
     action.sa_mask = p.action.sa_mask;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | (p.action.sa_flags & (SA_NODEFER | SA_RESTART));
-    ::sigaction(p.signal, &action, nullptr);
+    // Refused: an overflow ends the process without the report.
+    static_cast<void>(
+        may_fail("sigaction", [&] { return ::sigaction(p.signal, &action, nullptr); }));
   }
   is_handler_installed = true;
 }

@@ -14,6 +14,8 @@
 #include <sched.h>
 #endif
 
+#include "weft/arch/fault.hpp"
+
 namespace weft::inline WEFT_ABI::detail {
 
 namespace {
@@ -116,14 +118,17 @@ std::string below(const std::string& root, const std::string& path) {
 // Empty if it cannot be read.
 std::string read_file(const std::string& path) {
   std::string content;
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = may_fail("open", [&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   if (file < 0) return content;
   char buffer[4096];
-  while (true) {
-    const ssize_t n = ::read(file, buffer, sizeof buffer);
+  for (int interruptions = 0;;) {
+    const ssize_t n = may_fail("read", [&] { return ::read(file, buffer, sizeof buffer); });
     if (n > 0) {
       content.append(buffer, static_cast<std::size_t>(n));
-    } else if (n == 0 || errno != EINTR) {
+    } else if (n == 0) {
+      break;
+    } else if (errno != EINTR || ++interruptions == 100) {
+      content.clear();  // half a file may say something else
       break;
     }
   }
@@ -203,7 +208,8 @@ unsigned affinity_cpus() noexcept {
     cpu_set_t* set = CPU_ALLOC(cpus);
     if (set == nullptr) break;
     const std::size_t bytes = CPU_ALLOC_SIZE(cpus);
-    const int refused = ::sched_getaffinity(0, bytes, set);
+    const int refused =
+        may_fail("sched_getaffinity", [&] { return ::sched_getaffinity(0, bytes, set); });
     const int error = errno;
     const int count = refused == 0 ? CPU_COUNT_S(bytes, set) : 0;
     CPU_FREE(set);

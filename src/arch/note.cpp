@@ -1,6 +1,8 @@
 // The futex behind a note.
 #include "weft/arch/note.hpp"
 
+#include <sched.h>
+
 #include <cerrno>
 #include <ctime>
 #include <limits>
@@ -12,6 +14,8 @@
 #endif
 
 #include "weft/arch/clock.hpp"
+#include "weft/arch/fault.hpp"
+#include "weft/arch/report.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -29,9 +33,25 @@ bool futex_wait(atomic<std::uint32_t>& word, std::int64_t deadline) noexcept {
     until.tv_nsec = static_cast<long>(deadline % 1'000'000'000);
     limit = &until;
   }
-  const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
-                                asleep_or_new, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
-  return result == 0 || errno != ETIMEDOUT;
+  const long result = may_fail("futex_wait", [&] {
+    return ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, asleep_or_new, limit,
+                     nullptr, FUTEX_BITSET_MATCH_ANY);
+  });
+  if (result == 0 || errno == EAGAIN) return true;
+  if (errno == ETIMEDOUT) return false;
+  // Refused, by a filter of system calls that came later than we: looks again and again.
+  if (errno != EINTR) ::sched_yield();
+  return limit == nullptr || monotonic_ns() < deadline;
+}
+
+// Whoever sleeps would sleep for ever.
+[[noreturn]] void report_no_wake(int error) noexcept {
+  if (!begin_fatal_report()) end_process(2);
+  report()
+      .text("fatal error: the system refuses to wake a thread: futex, errno ")
+      .number(error)
+      .line();
+  end_process(2);
 }
 
 }  // namespace
@@ -52,7 +72,11 @@ bool note::wait_until(std::int64_t deadline) noexcept {
 
 void note::wake() noexcept {
   word_.store(woken, release);  // pairs: note.word
-  ::syscall(SYS_futex, &word_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
+  const long woke = may_fail("futex_wake", [&] {
+    return ::syscall(SYS_futex, &word_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
+  });
+  // EFAULT: the sleeper saw the word before, and the note is gone.
+  if (woke < 0 && errno != EFAULT) report_no_wake(errno);
 }
 
 void note::clear() noexcept {

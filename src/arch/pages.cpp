@@ -66,6 +66,10 @@ std::byte* map_aligned(std::size_t bytes, std::size_t alignment, int flags) noex
   return start + before;
 }
 
+bool advise(void* start, std::size_t bytes, int advice) noexcept {
+  return may_fail("madvise", [&] { return ::madvise(start, bytes, advice); }) == 0;
+}
+
 bool retries(int error) noexcept { return error == EINTR || error == EAGAIN; }
 
 #if defined(__linux__)
@@ -79,11 +83,7 @@ constinit atomic<bool> batches_refused{false};
 
 bool install_light_guard(std::byte* start, std::size_t bytes) noexcept {
   for (int tries = 0; tries < most_tries; ++tries) {
-    if (int error = injected_fault("madvise"); error != 0) {
-      errno = error;
-    } else if (::madvise(start, bytes, advice_guard_install) == 0) {
-      return true;
-    }
+    if (advise(start, bytes, advice_guard_install)) return true;
     if (!retries(errno)) return false;
   }
   return false;
@@ -134,7 +134,8 @@ bool is_readable(const std::byte* p, bool& known) noexcept {
   std::byte copy;
   iovec to{&copy, 1};
   iovec from{const_cast<std::byte*>(p), 1};
-  const long n = ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0);
+  const long n = may_fail("process_vm_readv",
+                          [&] { return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0); });
   known = n == 1 || errno == EFAULT;
   return n == 1;
 }
@@ -159,10 +160,11 @@ bool light_guards_work() noexcept {
 // The process's limit of mappings; the kernel's default if it does not tell.
 std::size_t mapping_limit() noexcept {
   std::size_t limit = 65530;
-  const int file = ::open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+  const int file =
+      may_fail("open", [] { return ::open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC); });
   if (file < 0) return limit;
   char text[32];
-  const ssize_t n = ::read(file, text, sizeof text);
+  const ssize_t n = may_fail("read", [&] { return ::read(file, text, sizeof text); });
   ::close(file);
   std::size_t value = 0;
   if (n > 0 && std::from_chars(text, text + n, value).ec == std::errc{} && value != 0) {
@@ -231,7 +233,8 @@ void* map_records(std::size_t bytes) noexcept {
   const std::size_t rounded = round_up(bytes, huge_page);
   std::byte* start = map_aligned(rounded, huge_page, 0);
 #if defined(MADV_HUGEPAGE)
-  if (start != nullptr) ::madvise(start, rounded, MADV_HUGEPAGE);
+  // Refused: they are small pages.
+  if (start != nullptr) static_cast<void>(advise(start, rounded, MADV_HUGEPAGE));
 #endif
   return start;
 }
@@ -245,13 +248,17 @@ std::byte* map_stacks(std::size_t bytes, std::size_t alignment, std::byte* wish)
     if (start == nullptr) return nullptr;
   }
 #if defined(MADV_NOHUGEPAGE)
-  // A fiber of one page must not become one of 2 MiB.
-  ::madvise(start, bytes, MADV_NOHUGEPAGE);
+  // A fiber of one page must not become one of 2 MiB. Refused by a kernel without huge pages.
+  static_cast<void>(advise(start, bytes, MADV_NOHUGEPAGE));
 #endif
   return start;
 }
 
-void unmap_pages(void* start, std::size_t bytes) noexcept { ::munmap(start, bytes); }
+// To unmap a part of a mapping may take one more mapping than there may be: then the addresses are
+// lost, but not the memory.
+void unmap_pages(void* start, std::size_t bytes) noexcept {
+  if (may_fail("munmap", [&] { return ::munmap(start, bytes); }) != 0) discard_pages(start, bytes);
+}
 
 void unmap_records(void* start, std::size_t bytes) noexcept {
   unmap_pages(start, round_up(bytes, huge_page));
@@ -265,7 +272,8 @@ void unregister_leak_roots(void* start, std::size_t bytes) noexcept {
 }
 
 void discard_pages(void* start, std::size_t bytes) noexcept {
-  ::madvise(start, bytes, MADV_DONTNEED);
+  // Refused for memory that the program has locked: it stays.
+  static_cast<void>(advise(start, bytes, MADV_DONTNEED));
 }
 
 guard_kind guards_in_use() noexcept {

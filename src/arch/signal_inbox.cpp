@@ -54,7 +54,6 @@ bool is_catchable(int signal) noexcept {
 }
 
 std::errc catch_signal(int signal) noexcept {
-  if (const int error = injected_fault("sigaction"); error != 0) return std::errc{error};
   make_arrivals();
   counts[index_of(signal)].store(0, relaxed);  // relaxed: what came in an earlier life is not ours
   action counting{};
@@ -63,17 +62,26 @@ std::errc catch_signal(int signal) noexcept {
   // thread has another one for signals.
   counting.sa_flags = SA_RESTART | SA_ONSTACK;
   ::sigfillset(&counting.sa_mask);
-  if (::sigaction(signal, &counting, &replaced[index_of(signal)]) != 0) return std::errc{errno};
+  action before{};
+  if (may_fail("sigaction", [&] { return ::sigaction(signal, &counting, &before); }) != 0)
+    return std::errc{errno};
+  // Ours still, where its release was refused: what was there before us is known already.
+  if (before.sa_handler != weft_count_signal) replaced[index_of(signal)] = before;
   return std::errc{};
 }
 
 void release_signal(int signal) noexcept {
   action now{};
   if (::sigaction(signal, nullptr, &now) != 0 || now.sa_handler != weft_count_signal) return;
-  ::sigaction(signal, &replaced[index_of(signal)], nullptr);
+  // Refused: it is counted on, and nobody asks.
+  static_cast<void>(may_fail(
+      "sigaction", [&] { return ::sigaction(signal, &replaced[index_of(signal)], nullptr); }));
 }
 
-void wait_for_signals() noexcept { ::sem_wait(&arrivals); }
+// Refused, as where a signal interrupts it: the caller looks around and comes again.
+void wait_for_signals() noexcept {
+  static_cast<void>(may_fail("sem_wait", [] { return ::sem_wait(&arrivals); }));
+}
 
 void interrupt_signal_wait() noexcept { ::sem_post(&arrivals); }
 

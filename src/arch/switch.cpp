@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "weft/arch/fault.hpp"
+
 namespace weft::inline WEFT_ABI::detail {
 
 WEFT_NOINLINE thread_state thread_state_of_caller() noexcept {
@@ -18,7 +20,9 @@ void describe_own_thread(execution& self) noexcept {
   if (has_thread_sanitizer()) self.tsan_fiber = __tsan_get_current_fiber();
 #if defined(__linux__)
   pthread_attr_t attributes;
-  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
+  if (injected_fault("pthread_getattr_np") != 0 ||
+      ::pthread_getattr_np(::pthread_self(), &attributes) != 0)
+    return;
   void* limit = nullptr;
   std::size_t size = 0;
   if (::pthread_attr_getstack(&attributes, &limit, &size) == 0) {

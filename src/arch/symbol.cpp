@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "weft/arch/backtrace.hpp"
+#include "weft/arch/fault.hpp"
 #include "weft/arch/report.hpp"
 #include "weft/arch/spinlock.hpp"
 
@@ -73,12 +74,14 @@ module_place find_module(void* pc) noexcept {
 class mapped_file {
  public:
   explicit mapped_file(const char* path) noexcept {
-    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = may_fail("open", [&] { return ::open(path, O_RDONLY | O_CLOEXEC); });
     if (fd < 0) return;
     struct stat status{};
     if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
       const auto size = static_cast<std::size_t>(status.st_size);
-      void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+      void* start = injected_fault("mmap") != 0
+                        ? MAP_FAILED
+                        : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
       if (start != MAP_FAILED) {
         start_ = static_cast<const char*>(start);
         size_ = size;

@@ -51,14 +51,16 @@ struct short_name {
 // them. What a fault raises is left alone: blocked, it would end the process without a handler.
 class signals_blocked {
  public:
-  explicit signals_blocked(bool wanted) noexcept : active_(wanted) {
-    if (!active_) return;
+  explicit signals_blocked(bool wanted) noexcept {
+    if (!wanted) return;
     sigset_t all;
     ::sigfillset(&all);
     for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
       ::sigdelset(&all, fault);
     }
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    int error = injected_fault("pthread_sigmask");
+    if (error == 0) error = ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    active_ = error == 0;
   }
   ~signals_blocked() {
     if (active_) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
@@ -68,7 +70,7 @@ class signals_blocked {
 
  private:
   sigset_t before_;
-  bool active_;
+  bool active_ = false;  // refused: the thread takes signals like any other
 };
 
 int create(pthread_t* thread, std::size_t stack_size, os_thread::entry run,
@@ -173,10 +175,10 @@ int parse_thread_count(std::string_view stat) noexcept {
 }
 
 int process_thread_count() noexcept {
-  const int file = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  const int file = may_fail("open", [] { return ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC); });
   if (file < 0) return 0;
   char text[1024];
-  const ssize_t n = ::read(file, text, sizeof text);
+  const ssize_t n = may_fail("read", [&] { return ::read(file, text, sizeof text); });
   ::close(file);
   return n > 0 ? parse_thread_count({text, static_cast<std::size_t>(n)}) : 0;
 }

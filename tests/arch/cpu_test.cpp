@@ -3,13 +3,17 @@
 
 #include <sched.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "weft/arch/fault.hpp"
 
 using namespace weft::detail;
 namespace fs = std::filesystem;
@@ -53,7 +57,31 @@ constexpr const char* old_mounts =
     "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct\n"
     "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
 
+std::atomic<int> reads{0};
+
+template <int Error>
+int refuse_every_second_read(const char* call) noexcept {
+  return std::strcmp(call, "read") == 0 && ++reads % 2 == 0 ? Error : 0;
+}
+
 }  // namespace
+
+TEST_CASE("cpu: half of a file is as good as none, an interrupted read goes on",
+          "[arch][cpu][unit]") {
+  const fake_root root;
+  root.file("/proc/self/cgroup", "0::/\n");
+  root.file("/proc/self/mountinfo", unified_mount);
+  root.file("/sys/fs/cgroup/cpu.max", "300000 100000\n");
+  reads = 0;
+  set_fault_hook_for_testing(refuse_every_second_read<EIO>);
+  const cpu_quota refused = find_cpu_quota(root.path());
+  reads = 0;
+  set_fault_hook_for_testing(refuse_every_second_read<EINTR>);
+  const cpu_quota interrupted = find_cpu_quota(root.path());
+  set_fault_hook_for_testing(nullptr);
+  CHECK_FALSE(refused.is_limited());
+  CHECK(same(interrupted, 300'000, 100'000));
+}
 
 TEST_CASE("cpu: a quota is rounded up, to two at least and to the mask at most",
           "[arch][cpu][unit]") {

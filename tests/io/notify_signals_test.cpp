@@ -55,6 +55,25 @@ TEST_CASE("signals: a refusal of the system changes nothing", "[io][os][SC-32]")
   }
 }
 
+TEST_CASE("signals: a disposition that could not be put back comes back the next time",
+          "[io][os][SC-32]") {
+  std::signal(SIGUSR2, SIG_IGN);
+  weft::recv_chan<int> signals = weft::notify_signals({SIGUSR2});
+  weft::detail::set_fault_hook_for_testing(refuse_handlers);
+  signals = {};
+  weft::detail::set_fault_hook_for_testing(nullptr);
+  REQUIRE(disposition_of(SIGUSR2) != SIG_IGN);
+  ::kill(::getpid(), SIGUSR2);  // nobody asks for it
+
+  signals = weft::notify_signals({SIGUSR2});
+  ::kill(::getpid(), SIGUSR2);
+  CHECK(signals.recv() == std::optional<int>(SIGUSR2));
+  CHECK(signals.size() == 0);
+  signals = {};
+  CHECK(disposition_of(SIGUSR2) == SIG_IGN);
+  std::signal(SIGUSR2, SIG_DFL);
+}
+
 TEST_CASE("signals: a signal named twice arrives once, without any runtime", "[io][os][SC-32]") {
   const weft::recv_chan<int> signals = weft::notify_signals({SIGUSR1, SIGUSR1});
   ::kill(::getpid(), SIGUSR1);

@@ -42,7 +42,7 @@ void unmap_records(void* start, std::size_t bytes) noexcept;
 void register_leak_roots(void* start, std::size_t bytes) noexcept;
 void unregister_leak_roots(void* start, std::size_t bytes) noexcept;
 
-// Gives the memory back to the system and keeps the addresses: they read as zero again.
+// Gives the memory back to the system, if it takes it, and keeps the addresses.
 void discard_pages(void* start, std::size_t bytes) noexcept;
 
 enum class guard_kind : unsigned char {
