@@ -307,6 +307,8 @@ struct machine_starter {
 
 void scheduler::machine_main(machine& m) noexcept {
   m.in_runtime.store(1, relaxed);  // relaxed: own word; before it holds what could be taken from it
+  // relaxed: what is seen here is seen by all its light fences; pairs: attention.fences
+  m.passes_full_fences.store(fence_needs_instruction.load(relaxed), release);
   take_handed(m);
   if (is_seeded()) set_reason(m, attention::yield);  // every entry is counted
   run_machine(m);

@@ -1,4 +1,10 @@
 // Both sides of the take-away word; the protocol stands in weft/sched/take_away.hpp.
+//
+// Fences      the taker's heavy fence orders it against every machine as long as membarrier works.
+//             Without it both sides need full fences, and it must be known of the machine that it
+//             passes them: from the start, or because it has answered a request that was made
+//             after membarrier had been refused. One that has not is asked again; a hog that never
+//             answers keeps its processor.
 #include "weft/sched/take_away.hpp"
 
 #include "weft/sched/scheduler.hpp"
@@ -14,6 +20,10 @@ WEFT_COLD void answer_attention(machine& m) noexcept {
     // Without a processor it must come to a safepoint's slow path, where it gets one or queues.
     if (state == attention::taken) answered |= attention::yield;
     if (!m.attention.compare_exchange(word, answered, acq_rel)) continue;  // pairs: attention.word
+    // Behind the request, which was made after membarrier was refused, if it was: what is seen here
+    // is seen by all light fences from here on.
+    if (fence_needs_instruction.load(relaxed))    // relaxed: as above
+      m.passes_full_fences.store(true, release);  // pairs: attention.fences
     if (state == attention::taken) {
       m.p = nullptr;
       m.home->processor_was_taken(m);
@@ -40,7 +50,9 @@ bool is_unanswered(const machine& m, std::uint32_t number) noexcept {
 }
 
 bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept {
-  heavy_fence();
+  // Looked at before the fence. pairs: attention.fences
+  const bool passes_full_fences = m.passes_full_fences.load(acquire);
+  const bool is_ordered = heavy_fence() || passes_full_fences;
   // In this order: one that comes back from blocking(f) is in the runtime before it holds `p`
   // again.
   const bool holds =
@@ -53,7 +65,7 @@ bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept {
         word >> attention::number_shift != number)
       return false;
     const std::uint32_t rest = word & ~std::uint32_t{attention::state_mask};
-    const bool takes = outside && holds;
+    const bool takes = is_ordered && outside && holds;
     const std::uint32_t next = takes ? rest | attention::taken : rest;
     if (m.attention.compare_exchange(word, next, acq_rel)) return takes;  // pairs: attention.word
   }

@@ -4,8 +4,11 @@
 // which with one processor only a take-away lets it do. Upper bounds are those of SC-11.
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -15,8 +18,11 @@
 #include "support/probe.hpp"
 #include "support/record.hpp"
 #include "support/run.hpp"
+#include "weft/arch/fault.hpp"
+#include "weft/arch/fence.hpp"
 #include "weft/chan.hpp"
 #include "weft/runtime.hpp"
+#include "weft/sched/machine.hpp"
 #include "weft/select.hpp"
 #include "weft/sync.hpp"
 #include "weft/time.hpp"
@@ -27,7 +33,52 @@ using namespace std::chrono_literals;
 
 const weft::options one_processor{.procs = 1};
 
+std::atomic<int> refused_fences{0};
+
+// As by a filter of system calls that a program gives itself once it has started.
+int refuse_membarrier(const char* call) noexcept {
+  if (std::strcmp(call, "membarrier") != 0) return 0;
+  ++refused_fences;
+  return EPERM;
+}
+
 }  // namespace
+
+TEST_CASE("hog: after membarrier was refused it loses its processor if it has been asked since",
+          "[sched][os][SC-11]") {
+  const test::child_end end = test::in_child([] {  // the refusal is remembered for the process
+    weft::run(
+        [] {
+          if (weft::detail::fence_needs_instruction.load(weft::detail::relaxed)) return;
+          weft::detail::set_fault_hook_for_testing(refuse_membarrier);
+          std::atomic<bool> others_run{false};
+          weft::go([&] { others_run = true; });
+          // Nothing is known of this one: it keeps its processor for as long as it makes no entry.
+          while (refused_fences == 0) {
+          }
+          test::spin_for(20ms);
+          if (others_run) std::puts("taken from one that may not see it");
+          test::until([&] { return others_run.load(); }, "the other fiber has run");
+          // It is asked while it spins, and answers when it yields.
+          test::until(
+              [] {
+                test::spin_for(1ms);
+                return weft::detail::current_machine()->passes_full_fences.load(
+                    weft::detail::acquire);
+              },
+              "its machine has answered");
+          for (int round = 0; round < 3; ++round) {
+            others_run = false;
+            weft::go([&] { others_run = true; });
+            if (!test::spin_until_set(others_run)) std::puts("never taken again");
+            weft::yield();
+          }
+        },
+        one_processor);
+  });
+  CHECK(end.status == 0);
+  CHECK(end.out.empty());
+}
 
 TEST_CASE("hog: the others run within 50 ms", "[sched][os][SC-11]") {
   for (const unsigned procs : {1U, 2U}) {

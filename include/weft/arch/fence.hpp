@@ -6,6 +6,10 @@
 // Model       light is a compiler fence where the kernel offers membarrier(PRIVATE_EXPEDITED),
 //             which makes every running thread of the process pass a full fence; else both are full
 //             fences (seccomp filters, emulators, other systems): one predicted branch.
+//             Where membarrier is refused after it has worked, as by a filter that a program gives
+//             itself once it has started, the fast sides go over to full fences, each at a moment
+//             of its own. heavy_fence() then holds only against those that are known to have done
+//             so; sched/take_away.cpp says how it knows.
 // Order       pair fence.asymmetric: heavy_fence() stands against every light_fence().
 //             pair fence.full: full_fence() stands against another full_fence(), or a seq_cst
 //             exchange.
@@ -16,11 +20,12 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
-// True until membarrier was found to work, which is before the first machine starts.
+// True until membarrier was found to work, which is before the first machine starts, and again from
+// when it was refused.
 extern constinit atomic<bool> fence_needs_instruction;
 
 WEFT_ALWAYS_INLINE void light_fence() noexcept {
-  // relaxed: the same for as long as a machine runs
+  // relaxed: from false to true at most, and heavy_fence() tells
   if (WEFT_UNLIKELY(fence_needs_instruction.load(relaxed))) {
     std::atomic_thread_fence(seq_cst);  // pairs: fence.asymmetric
   } else {
@@ -28,7 +33,8 @@ WEFT_ALWAYS_INLINE void light_fence() noexcept {
   }
 }
 
-void heavy_fence() noexcept;
+// False: it holds against those only that were known before the call to pass full fences.
+[[nodiscard]] bool heavy_fence() noexcept;
 
 // Between a store and a load that may not be seen in the other order, on both sides alike.
 inline void full_fence() noexcept {

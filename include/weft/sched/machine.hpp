@@ -53,6 +53,8 @@ struct machine : machine_words {
   machine* next_idle = nullptr;     // scheduler lock
   machine* next_machine = nullptr;  // list of all; never changes once visible
   atomic<bool> sleeps_pinned{false};
+  // Its brackets have full fences; see take_away.cpp.
+  atomic<bool> passes_full_fences{false};
   atomic<bool> is_launched{false};  // `os` is complete: it may be joined
   atomic<bool> has_ended{false};
   bool is_listed = false;

@@ -25,6 +25,7 @@
 // Invariants  I1 a processor is touched by its holder only, inside the holder's bracket
 //                                                               (stress test "take_away I1")
 // Order       pair attention.word: taker's CAS releases -> the machine's acquires, and the reverse.
+//             pair attention.fences: set by the machine -> the taker: full fences are passed.
 //             pair in_runtime.leave: leave releases -> the taker's look acquires: all that the
 //             machine did to its processor is visible to the next holder.
 // Rejected    a signal that switches stacks: the hog may hold malloc's lock.
