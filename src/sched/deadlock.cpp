@@ -93,6 +93,7 @@ void deadlock(scheduler& s) noexcept {
   if (s.options().throws_on_deadlock && !main_left) {
     if (s.throw_in_main()) return;
   }
+  s.report_if_waiting_for_stacks();
   if (!begin_fatal_report()) end_process(2);
   {
     report out;
@@ -169,6 +170,10 @@ int scheduler::thread_count() const noexcept {
 
 // A seeded run has nothing runnable and no timer: only something outside could go on.
 void scheduler::seeded_idle(machine& m) noexcept {
+  if (has_waiting_for_stack_.load(relaxed)) {  // relaxed: one machine
+    serve_all_waiting_for_stacks();
+    report_if_out_of_stacks();
+  }
   if (options_.is_closed_world && is_waited_for() && num_fibers() != 0) {
     if (global_size_.load(relaxed) == 0) deadlock(*this);  // relaxed: one machine
   }

@@ -2,7 +2,9 @@
 //
 // Shrinking   processors beyond the new number are taken out one by one: an idle one at once, a
 //             held one when its machine next chooses a fiber (it is asked to yield), a hog's or a
-//             blocking call's by sysmon. set_procs waits until the last is out of service.
+//             blocking call's by sysmon. set_procs waits until the last is out of service, and
+//             gives back what they had cached. Their timers stay where they are: sysmon and
+//             thieves look at every processor that was ever made.
 // Order       pair sched.procs, sched.processors: a processor is made and linked with release
 //             before the numbers that let others look at it.
 #include <algorithm>
@@ -68,7 +70,7 @@ void scheduler::free_processors() noexcept {
   for (auto& place : processors_) {
     processor* p = place.load(relaxed);  // relaxed: nobody else is there
     if (p == nullptr) continue;
-    stacks_.release_batch(p->stacks.data(), p->stack_count);
+    stacks_.release_batch(p->stacks.data(), p->cached_stacks());
     delete p;
   }
 }
@@ -121,10 +123,13 @@ void scheduler::change_procs(unsigned old, unsigned n) {
   excess_.store(excess, release);  // pairs: sched.procs
   if (excess == 0) {
     lock_.unlock();
-    return;
+  } else {
+    procs_waiters_.push_back(place);
+    wait.park(lock_);
   }
-  procs_waiters_.push_back(place);
-  wait.park(lock_);
+  for (unsigned i = n; i < old; ++i) {
+    take_back_caches(*processors_[i].load(acquire));  // pairs: sched.processors
+  }
 }
 
 void scheduler::drop_idle_beyond_locked(unsigned n) noexcept {

@@ -94,17 +94,22 @@ void report_too_many_machines(unsigned limit) noexcept {
 
 void report_no_thread() noexcept {
   if (!begin_fatal_report()) end_process(2);
-  report().line("fatal error: the system refused the runtime's first OS thread");
+  report().line(
+      "fatal error: the system refuses an OS thread, and the runtime has none that could run its "
+      "fibers");
   end_process(2);
 }
 
-void report_out_of_stacks(std::size_t waiting) noexcept {
+void report_out_of_stacks(std::size_t waiting, bool at_map_limit) noexcept {
   if (!begin_fatal_report()) end_process(2);
   {
     report out;
-    out.text("fatal error: out of fiber stacks: the system refuses memory, ")
+    out.text("fatal error: out of fiber stacks: ")
+        .text(at_map_limit ? "the process is at its limit of mappings (vm.max_map_count)"
+                           : "the system refuses memory")
+        .text("; waiting for a stack: ")
         .number(waiting)
-        .line(" fibers wait for a stack and none that has one is left to end");
+        .line(", and no fiber that has one can leave it");
     out.line();
     dump_all(out, dump_style::plain);
   }

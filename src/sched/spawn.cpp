@@ -2,9 +2,15 @@
 //
 // Records     live in slabs that are kept as long as the scheduler, so that reports may look at any
 //             record at any time. A processor keeps some; the rest is in the scheduler's list.
+// Stacks      a processor keeps some; the rest is in the pools. Where the system refuses one, the
+//             fiber waits in no_stack_. It gets its stack from whoever leaves one (put_stack) and
+//             sees that somebody waits, or from sysmon: at every look it asks the system again,
+//             and takes what idle processors have cached. So nothing is lost to a race between
+//             the two. When nothing can run any more the process ends with a report.
 // Order       pair sched.slabs: a slab is linked with release -> reports acquire it.
 //             pair sched.ended: a fiber's end is counted with release -> num_fibers acquires it:
 //             its creation is visible.
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -287,6 +293,7 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   f->is_counted = true;
   if (f->is_service) home.count_ended(*f);
   try {
+    if (attributes.stack_size != 0) home.make_pool(attributes.stack_size);
     f->callable = type.size <= fiber::inline_size && type.align <= alignof(std::max_align_t)
                       ? static_cast<void*>(f->storage)
                       : ::operator new(type.size, std::align_val_t{type.align});
@@ -305,77 +312,109 @@ void discard(fiber* f) noexcept { f->home->free_record(f); }
 
 // --- stacks ---
 
-stack_pool& scheduler::pool_for(std::size_t size) noexcept {
-  if (size == 0) return stacks_;
+// Stacks of one class come from one pool: the default size is class 0, others are rounded up to a
+// power of two of 16 KiB or more.
+unsigned scheduler::stack_class(std::size_t size) noexcept {
+  if (size == 0) return 0;
   unsigned power = 14;
-  while ((std::size_t{1} << power) < size && power < 31) ++power;
+  while ((std::size_t{1} << power) < size && power < stack_classes - 1) ++power;
+  return power;
+}
+
+// Throws std::bad_alloc.
+void scheduler::make_pool(std::size_t size) {
+  const unsigned power = stack_class(size);
   atomic<stack_pool*>& place = other_stacks_[power];
   stack_pool* pool = place.load(acquire);  // pairs: sched.pools
-  if (pool != nullptr) return *pool;
-  auto* fresh = new (std::nothrow) stack_pool(std::size_t{1} << power);
-  if (fresh == nullptr) return stacks_;
-  // Who comes second acquires the first one's.
-  if (place.compare_exchange(pool, fresh, acq_rel, acquire)) return *fresh;  // pairs: sched.pools
-  delete fresh;
-  return *pool;
+  if (pool != nullptr) return;
+  auto fresh = std::make_unique<stack_pool>(std::size_t{1} << power);
+  if (place.compare_exchange(pool, fresh.get(), acq_rel)) fresh.release();  // pairs: sched.pools
+}
+
+// There since the first fiber of that class was made.
+stack_pool& scheduler::pool_for(unsigned of_class) noexcept {
+  return of_class == 0 ? stacks_ : *other_stacks_[of_class].load(acquire);  // pairs: sched.pools
 }
 
 stack scheduler::take_stack(machine& m, std::size_t size) noexcept {
   processor* p = m.p;
-  if (size != 0 || p == nullptr) return pool_for(size).allocate();
-  if (p->stack_count == 0) {
-    p->stack_count = stacks_.allocate_batch(p->stacks.data(), processor::stack_cache / 4);
-    if (p->stack_count == 0) return {};
-  }
-  return p->stacks[--p->stack_count];
+  if (size != 0 || p == nullptr) return pool_for(stack_class(size)).allocate();
+  std::size_t n = p->cached_stacks();
+  if (n == 0) n = stacks_.allocate_batch(p->stacks.data(), processor::stack_cache / 4);
+  if (n == 0) return {};
+  p->set_cached_stacks(n - 1);
+  return p->stacks[n - 1];
 }
 
 void scheduler::put_stack(machine& m, fiber* f) noexcept {
   const stack s = std::exchange(f->on, stack{});
+  const unsigned of_class = stack_class(f->stack_size);
   // relaxed: a hint
-  if (has_waiting_for_stack_.load(relaxed) && give_to_waiting(s, f->stack_size)) return;
+  if (has_waiting_for_stack_.load(relaxed) && give_to_waiting(s, of_class)) return;
   processor* p = m.p;
-  if (f->stack_size != 0 || p == nullptr) {
-    pool_for(f->stack_size).release(s);
+  if (of_class != 0 || p == nullptr) {
+    pool_for(of_class).release(s);
     return;
   }
-  if (p->stack_count == processor::stack_cache) {
-    p->stack_count /= 2;
-    stacks_.release_batch(p->stacks.data() + p->stack_count, processor::stack_cache / 2);
+  std::size_t n = p->cached_stacks();
+  if (n == processor::stack_cache) {
+    n /= 2;
+    stacks_.release_batch(p->stacks.data() + n, processor::stack_cache / 2);
   }
-  p->stacks[p->stack_count++] = s;
+  p->stacks[n] = s;
+  p->set_cached_stacks(n + 1);
 }
 
-// No stack is to be had: the fiber waits for one that another fiber leaves. If none is left that
-// could leave one, nothing will ever run it.
+// No stack is to be had: the fiber waits for one.
 void scheduler::refuse_stack(fiber* f) noexcept {
-  const std::uint32_t size = f->stack_size;  // once in the list it may run and end
-  std::size_t waiting = 0;
+  const unsigned of_class = stack_class(f->stack_size);
   {
     lock_guard held(lock_);
-    no_stack_.push_back(f);
-    waiting = no_stack_.size();
+    no_stack_[of_class].push_back(f);
+    ++waiting_for_stack_;
     has_waiting_for_stack_.store(true, relaxed);  // relaxed: a hint, under the lock
   }
-  // One may have been left meanwhile by somebody who did not see us.
-  const stack s = pool_for(size).allocate();
-  if (s) {
-    if (!give_to_waiting(s, size)) pool_for(size).release(s);
-    return;
-  }
-  if (stacks_in_use() == 0) report_out_of_stacks(waiting);
+  serve_waiting_for_stack(of_class);
 }
 
-bool scheduler::give_to_waiting(const stack& s, std::uint32_t size) noexcept {
+// What was left by somebody who did not see the waiting, what idle processors have cached, and what
+// the system gives now.
+void scheduler::serve_waiting_for_stack(unsigned of_class) noexcept {
+  for (;;) {
+    {
+      lock_guard held(lock_);
+      if (no_stack_[of_class].empty()) return;
+    }
+    stack s = pool_for(of_class).allocate();
+    if (!s && of_class == 0) s = take_idle_stack();
+    if (!s) return;
+    if (!give_to_waiting(s, of_class)) pool_for(of_class).release(s);
+  }
+}
+
+void scheduler::serve_all_waiting_for_stacks() noexcept {
+  for (unsigned i = 0; i < stack_classes; ++i) serve_waiting_for_stack(i);
+}
+
+// Out of the cache of an idle processor.
+stack scheduler::take_idle_stack() noexcept {
+  lock_guard held(lock_);
+  for (processor* p = idle_processors_; p != nullptr; p = p->next_idle) {
+    const std::size_t n = p->cached_stacks();
+    if (n == 0) continue;
+    p->set_cached_stacks(n - 1);
+    return p->stacks[n - 1];
+  }
+  return {};
+}
+
+bool scheduler::give_to_waiting(const stack& s, unsigned of_class) noexcept {
   fiber* f = nullptr;
   {
     lock_guard held(lock_);
-    f = no_stack_.pop_front();
-    if (f != nullptr && f->stack_size != size) {
-      no_stack_.push_back(f);
-      f = nullptr;
-    }
-    has_waiting_for_stack_.store(!no_stack_.empty(), relaxed);  // relaxed: a hint, under the lock
+    f = no_stack_[of_class].pop_front();
+    if (f != nullptr && --waiting_for_stack_ == 0)
+      has_waiting_for_stack_.store(false, relaxed);  // relaxed: a hint, under the lock
   }
   if (f == nullptr) return false;
   f->on = s;
@@ -384,6 +423,19 @@ bool scheduler::give_to_waiting(const stack& s, std::uint32_t size) noexcept {
   return true;
 }
 
+// By set_procs: of a processor that is out of service.
+void scheduler::take_back_caches(processor& p) noexcept {
+  static_cast<void>(p.status.load(acquire));  // pairs: processor.status
+  stacks_.release_batch(p.stacks.data(), p.cached_stacks());
+  p.set_cached_stacks(0);
+  {
+    lock_guard held(slab_lock_);
+    free_records_.append(p.records);
+  }
+}
+
+// What fibers have, or had and have left to someone who is about to use it: exact when nothing
+// runs.
 std::size_t scheduler::stacks_in_use() const noexcept {
   std::size_t n = stacks_.in_use();
   for (const auto& place : other_stacks_) {
@@ -391,9 +443,25 @@ std::size_t scheduler::stacks_in_use() const noexcept {
   }
   for (unsigned i = 0; i < made_.load(acquire); ++i) {  // pairs: sched.processors
     // pairs: sched.processors
-    if (const processor* p = processors_[i].load(acquire)) n -= p->stack_count;
+    if (const processor* p = processors_[i].load(acquire)) n -= p->cached_stacks();
   }
   return n;
+}
+
+// When nothing runs: if no fiber has a stack that it could leave, whoever wakes one.
+void scheduler::report_if_out_of_stacks() noexcept {
+  if (stacks_in_use() == 0) report_if_waiting_for_stacks();
+}
+
+// When nothing runs and nobody can wake a fiber.
+void scheduler::report_if_waiting_for_stacks() noexcept {
+  std::size_t waiting = 0;
+  {
+    lock_guard held(lock_);
+    waiting = waiting_for_stack_;
+  }
+  if (waiting != 0)
+    report_out_of_stacks(waiting, stacks_.last_refusal() == stack_refusal::map_limit);
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

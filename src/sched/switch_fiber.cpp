@@ -150,7 +150,7 @@ void scheduler::yield_current() {
 // Gives the fiber a stack and its entry. `cached_only`: only if the processor has a warm one.
 bool scheduler::bind(machine& m, fiber* f, bool cached_only) noexcept {
   if (cached_only &&
-      (f->stack_size != 0 || m.p == nullptr || m.p->stack_count == 0 || has_thread_sanitizer()))
+      (f->stack_size != 0 || m.p == nullptr || m.p->cached_stacks() == 0 || has_thread_sanitizer()))
     return false;
   f->on = take_stack(m, f->stack_size);
   if (!f->on) return false;
@@ -209,6 +209,7 @@ fiber* scheduler::end_and_continue(fiber* f) noexcept {
   fiber* next = nullptr;
   if (m.p != nullptr && m.pinned == nullptr && f->stack_size == 0 && !has_thread_sanitizer() &&
       !is_seeded() && !is_stopping_.load(relaxed) &&  // relaxed: looked at again by the loop
+      !has_waiting_for_stack_.load(relaxed) &&        // relaxed: a hint; they come first
       !m.p->is_time_to_look_around() && m.p->id < procs()) {
     next = next_local(*m.p);
     if (next != nullptr && (next->on || next->stack_size != 0 || next->pinned_to != nullptr)) {

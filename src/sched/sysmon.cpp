@@ -5,6 +5,7 @@
 
 #include "weft/arch/clock.hpp"
 #include "weft/sched/deadlock.hpp"
+#include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
@@ -22,14 +23,19 @@ constexpr std::int64_t long_slice = 10 * ms;
 constexpr std::int64_t short_slice = 500 * us;
 constexpr int idle_looks_before_sleep = 10;
 constexpr std::size_t warm_stacks_kept = 64;
+constexpr std::int64_t stack_retry = 10 * ms;
+constexpr std::size_t sysmon_stack = std::size_t{512} * 1024;  // it prints reports
+constexpr std::int64_t machine_patience = 1000 * ms;
 
 }  // namespace
 
 std::errc sysmon::start() noexcept {
   started_ = monotonic_ns();
   next_trace_ = started_;
+  no_machine_since_ = started_;
   thread_options options;
   options.name = "weft-sysmon";
+  options.stack_size = sysmon_stack;
   options.block_signals = true;
   return os_.start(&sysmon::thread, this, options);
 }
@@ -59,12 +65,17 @@ void sysmon::run() noexcept {
       // pairs: sched.processors
       if (processor* p = s_.processors_[i].load(acquire)) look_at(*p, now);
     }
+    // relaxed: a hint
+    if (s_.has_waiting_for_stack_.load(relaxed)) s_.serve_all_waiting_for_stacks();
     // Work that nobody was woken for: its waker runs on, or the system had refused a thread.
     // relaxed: a hint
     if (s_.idle_count_.load(relaxed) != 0 && has_stuck_work()) s_.wake_one();
     // One too many that is still held is work for us, not idleness. pairs: sched.procs
     const bool none_to_retire = s_.excess_.load(acquire) == 0;
-    if (none_to_retire && s_.idle_count_.load(acquire) == s_.procs()) {  // pairs: sched.idle
+    const bool all_idle = s_.idle_count_.load(acquire) == s_.procs();  // pairs: sched.idle
+    const bool no_machine = all_idle && s_.has_visible_work();
+    watch_for_machines(no_machine, now);
+    if (none_to_retire && all_idle && !no_machine) {
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
     } else {
       idle_looks_ = 0;
@@ -99,6 +110,10 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
   }
   s_.stacks_.trim(warm_stacks_kept);
   std::int64_t until = watch_for_deadlock(s_, now);
+  if (s_.has_waiting_for_stack_.load(relaxed)) {  // relaxed: nothing runs
+    if (s_.is_quiescent()) s_.report_if_out_of_stacks();
+    until = std::min(until, now + stack_retry);
+  }
   if (s_.options_.trace_period_ms != 0) until = std::min(until, next_trace_);
   const bool woken = note_.wait_until(until);
   {
@@ -128,7 +143,9 @@ void sysmon::look_at(processor& p, std::int64_t now) noexcept {
 
 // Taken at the second look that finds the same call and work waiting: most calls are short.
 void sysmon::look_at_blocking(processor& p, std::uint32_t status) noexcept {
-  if (!p.has_work() && !others_wait() && p.id < s_.procs()) return;
+  // Its cached stacks are wanted too. relaxed: a hint
+  const bool stacks_wanted = s_.has_waiting_for_stack_.load(relaxed) && p.cached_stacks() != 0;
+  if (!p.has_work() && !others_wait() && p.id < s_.procs() && !stacks_wanted) return;
   blocking_waits_ = true;
   if (p.seen_blocking == status && s_.retake_from_blocking(p, status)) {
     p.seen_blocking = 0;
@@ -191,9 +208,22 @@ bool sysmon::has_stuck_work() const noexcept {
   const unsigned n = s_.made_.load(acquire);            // pairs: sched.processors
   for (unsigned i = 0; i < n; ++i) {
     const processor* p = s_.processors_[i].load(acquire);  // pairs: sched.processors
-    if (p != nullptr && p->is_stuck && p->has_work()) return true;
+    if (p == nullptr || !p->has_work()) continue;
+    // Idle with work: whoever was to take it has not begun. relaxed: a hint
+    if (p->is_stuck || p->status.load(relaxed) == processor::idle) return true;
   }
   return false;
+}
+
+// All machines sleep for pinned fibers, there is work for another, and the system refuses the
+// thread: nothing here would ever run again.
+void sysmon::watch_for_machines(bool no_machine, std::int64_t now) noexcept {
+  if (!no_machine || s_.is_stopping_.load(acquire) ||                       // pairs: sched.stopping
+      s_.live_machines_.load(acquire) > s_.pinned_asleep_.load(acquire)) {  // pairs: sched.machines
+    no_machine_since_ = now;
+    return;
+  }
+  if (now - no_machine_since_ >= machine_patience) report_no_thread();
 }
 
 // Fires what is overdue on a processor, whoever has it or not: its machine may be busy, and an idle

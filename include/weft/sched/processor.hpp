@@ -9,7 +9,8 @@
 //               retired         beyond the number of processors; in no list
 //
 // Owner       everything but status, run_next, the run queue and the timers belongs to the machine
-//             that holds it, inside its bracket (sched/take_away.hpp).
+//             that holds it, inside its bracket (sched/take_away.hpp); of an idle one to whoever
+//             has the scheduler's lock; of a retired one to whoever is in set_procs.
 // run_next    the fiber made ready last, run before the queue, within the time slice of the one
 //             that readied it. A thief takes it in its last round only, when no queue has anything
 //             (scheduler::steal_work).
@@ -71,7 +72,14 @@ struct processor {
   std::uint64_t id_end = 0;
   static constexpr std::size_t stack_cache = 64;
   std::array<stack, stack_cache> stacks;
-  std::size_t stack_count = 0;
+  // Whoever may touch the caches; whoever counts stacks in use samples it.
+  atomic<std::size_t> stack_count{0};
+  [[nodiscard]] std::size_t cached_stacks() const noexcept {
+    return stack_count.load(relaxed);  // relaxed: the owner's, or a sample
+  }
+  void set_cached_stacks(std::size_t n) noexcept {
+    stack_count.store(n, relaxed);  // relaxed: the owner's
+  }
 
   // Fibers that were created, and that ended, here; num_fibers adds them up.
   atomic<std::uint64_t> created{0};

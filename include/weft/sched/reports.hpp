@@ -12,6 +12,6 @@ void install_reports() noexcept;
 
 [[noreturn]] WEFT_COLD void report_too_many_machines(unsigned limit) noexcept;
 [[noreturn]] WEFT_COLD void report_no_thread() noexcept;
-[[noreturn]] WEFT_COLD void report_out_of_stacks(std::size_t waiting) noexcept;
+[[noreturn]] WEFT_COLD void report_out_of_stacks(std::size_t waiting, bool at_map_limit) noexcept;
 
 }  // namespace weft::inline WEFT_ABI::detail

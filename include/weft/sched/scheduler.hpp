@@ -83,6 +83,7 @@ class sysmon;
 class scheduler {
  public:
   static constexpr unsigned max_procs = 1024;
+  static constexpr unsigned stack_classes = 32;
 
   // Starts sysmon; machines start with the first fiber. Throws std::system_error, std::bad_alloc.
   explicit scheduler(const scheduler_options& options);
@@ -257,11 +258,19 @@ class scheduler {
   fiber* new_record_elsewhere();
   void give_records_back(processor& p) noexcept;
   static void count_created(processor& p) noexcept;
-  stack_pool& pool_for(std::size_t size) noexcept;
+  void make_pool(std::size_t size);
+  [[nodiscard]] static unsigned stack_class(std::size_t size) noexcept;
+  stack_pool& pool_for(unsigned of_class) noexcept;
   stack take_stack(machine& m, std::size_t size) noexcept;
   void put_stack(machine& m, fiber* f) noexcept;
   void refuse_stack(fiber* f) noexcept;
-  bool give_to_waiting(const stack& s, std::uint32_t size) noexcept;
+  bool give_to_waiting(const stack& s, unsigned of_class) noexcept;
+  stack take_idle_stack() noexcept;
+  void serve_waiting_for_stack(unsigned of_class) noexcept;
+  void serve_all_waiting_for_stacks() noexcept;
+  void take_back_caches(processor& p) noexcept;
+  void report_if_out_of_stacks() noexcept;
+  void report_if_waiting_for_stacks() noexcept;
   [[nodiscard]] std::size_t stacks_in_use() const noexcept;
 
   // ends.cpp, deadlock.cpp, reports.cpp
@@ -282,7 +291,9 @@ class scheduler {
   processor* idle_processors_ = nullptr;
   machine* idle_machines_ = nullptr;
   fiber_chain global_;
-  fiber_chain no_stack_;        // runnable, but no stack was to be had
+  // Runnable, but no stack was to be had, by class: see spawn.cpp.
+  std::array<fiber_chain, stack_classes> no_stack_;
+  std::size_t waiting_for_stack_ = 0;
   wait_list procs_waiters_;     // set_procs, until excess_ is 0
   wait_list turn_waiters_;      // set_procs, until another one has returned
   atomic<unsigned> excess_{0};  // processors beyond procs_ that are not retired yet
@@ -331,7 +342,7 @@ class scheduler {
   std::unique_ptr<poller> poller_;
   std::unique_ptr<sysmon> sysmon_;
   stack_pool stacks_;
-  std::array<atomic<stack_pool*>, 32> other_stacks_{};  // by the power of two
+  std::array<atomic<stack_pool*>, stack_classes> other_stacks_{};  // by the power of two
 
   struct record_slab {
     record_slab* next;

@@ -10,6 +10,7 @@
 //               - a fiber waits in run_next of a fiber that runs on, and a processor is idle: wakes
 //                 a machine (the policy of ready.cpp);
 //               - timers of a busy processor are due: runs them;
+//               - the system had refused a stack or a thread: asks it again;
 //               - nothing runs any more: deadlock check, stack trimming, then sleep without a time
 //                 limit, until a processor leaves the idle list.
 // Slices      a fiber that waits for a timer, the poller or another thread was made ready into the
@@ -46,6 +47,7 @@ class sysmon {
   void look_at_running(processor& p, std::int64_t now) noexcept;
   void look_at_blocking(processor& p, std::uint32_t status) noexcept;
   void look_at_timers(processor& p, std::int64_t now) noexcept;
+  void watch_for_machines(bool no_machine, std::int64_t now) noexcept;
   [[nodiscard]] bool others_wait() const noexcept;
   [[nodiscard]] bool has_stuck_work() const noexcept;
 
@@ -55,6 +57,7 @@ class sysmon {
   std::int64_t tick_ = 1'000'000;
   std::int64_t started_ = 0;
   std::int64_t next_trace_ = 0;
+  std::int64_t no_machine_since_ = 0;
   int idle_looks_ = 0;
   bool blocking_waits_ = false;
   atomic<bool> ends_{false};
