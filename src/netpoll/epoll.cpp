@@ -16,7 +16,9 @@
 #include <utility>
 
 #include "weft/arch/clock.hpp"
+#include "weft/arch/descriptor.hpp"
 #include "weft/arch/fault.hpp"
+#include "weft/arch/report.hpp"
 #include "weft/arch/valgrind.hpp"
 #include "weft/base/error.hpp"
 #include "weft/sched/timer_heap.hpp"
@@ -27,6 +29,7 @@ namespace {
 
 constexpr int events_per_wait = 128;
 constexpr std::int64_t second = 1'000'000'000;
+constexpr int most_tries = 100;  // of a call that a signal interrupts
 
 class descriptor {
  public:
@@ -49,10 +52,20 @@ class descriptor {
 // Makes a descriptor by `call`, which a test may let fail.
 template <class Call>
 descriptor make_descriptor(const char* name, Call call) {
-  int error = injected_fault(name);
-  const int fd = error == 0 ? call() : -1;
-  if (fd < 0) throw_errno(error != 0 ? error : errno, name);
+  const int fd = above_standard_streams(may_fail(name, call));
+  if (fd < 0) throw_errno(errno, name);
   return descriptor(fd);
+}
+
+[[noreturn]] void report_poller_lost(const char* call, int error) noexcept {
+  if (!begin_fatal_report()) end_process(2);
+  report()
+      .text("fatal error: the poller can't go on: ")
+      .text(call)
+      .text(": errno ")
+      .number(error)
+      .line(error == EBADF ? " (weft's descriptor was closed by another part of the program)" : "");
+  end_process(2);
 }
 
 class epoll_poller final : public poller {
@@ -64,10 +77,10 @@ class epoll_poller final : public poller {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = nullptr;
-    int error = injected_fault("epoll_ctl");
-    if (error == 0 && ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, break_.get(), &event) != 0)
-      error = errno;
-    if (error != 0) throw_errno(error, "epoll_ctl");
+    const int refused = may_fail("epoll_ctl", [&] {
+      return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, break_.get(), &event);
+    });
+    if (refused != 0) throw_errno(errno, "epoll_ctl");
   }
 
   void wait(std::int64_t deadline) noexcept override {
@@ -80,8 +93,13 @@ class epoll_poller final : public poller {
 
   void break_wait() noexcept override {
     const std::uint64_t one = 1;
-    // The counter can't overflow: each wait resets it.
-    static_cast<void>(::write(break_.get(), &one, sizeof one));
+    // The counter can't overflow: each wait resets it. A wait that nothing breaks would last.
+    for (int tries = 1;; ++tries) {
+      const ssize_t n =
+          may_fail("eventfd_write", [&] { return ::write(break_.get(), &one, sizeof one); });
+      if (n >= 0 || errno == EAGAIN) return;
+      if (errno != EINTR || tries == most_tries) report_poller_lost("eventfd", errno);
+    }
   }
 
   [[nodiscard]] bool has_waiters() const noexcept override { return false; }
@@ -89,10 +107,12 @@ class epoll_poller final : public poller {
  private:
   void reset_break() noexcept {
     std::uint64_t count = 0;
-    static_cast<void>(::read(break_.get(), &count, sizeof count));
+    // Refused, as when it is reset already: at most the next wait ends at once.
+    static_cast<void>(
+        may_fail("eventfd_read", [&] { return ::read(break_.get(), &count, sizeof count); }));
   }
 
-  // An interrupted or failed wait counts as one without events: the caller looks around anyway.
+  // A wait without events is as good: the caller looks around anyway.
   int wait_events(epoll_event* events, std::int64_t deadline) noexcept {
     const std::int64_t left = deadline == never ? never : deadline - monotonic_ns();
 #if defined(SYS_epoll_pwait2)
@@ -102,13 +122,24 @@ class epoll_poller final : public poller {
         limit.tv_sec = static_cast<time_t>(left / second);
         limit.tv_nsec = static_cast<long>(left % second);
       }
-      const long n = ::syscall(SYS_epoll_pwait2, epoll_.get(), events, events_per_wait,
-                               left == never ? nullptr : &limit, nullptr, std::size_t{0});
-      if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(n);
+      const long n = may_fail("epoll_wait", [&] {
+        return ::syscall(SYS_epoll_pwait2, epoll_.get(), events, events_per_wait,
+                         left == never ? nullptr : &limit, nullptr, std::size_t{0});
+      });
+      if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return checked(n);
       has_pwait2_ = false;
     }
 #endif
-    return ::epoll_wait(epoll_.get(), events, events_per_wait, to_ms(left));
+    return checked(may_fail("epoll_wait", [&] {
+      return ::epoll_wait(epoll_.get(), events, events_per_wait, to_ms(left));
+    }));
+  }
+
+  // Interrupted, or no memory for it now: as without events. Anything else stays so: the program
+  // has closed our descriptor, or forbids the call.
+  static int checked(long n) noexcept {
+    if (n < 0 && errno != EINTR && errno != ENOMEM) report_poller_lost("epoll_wait", errno);
+    return static_cast<int>(n);
   }
 
   // Rounded up: a timer is never early, and a wait of 0 ms must not spin.
