@@ -19,6 +19,7 @@
 #include "weft/runtime/handle.hpp"
 #include "weft/runtime/join.hpp"
 #include "weft/sched/pin.hpp"
+#include "weft/time/clock.hpp"
 
 namespace weft::inline WEFT_ABI {
 
@@ -58,6 +59,9 @@ struct options {
   std::uint64_t seed = 0;
   /// Calls inside blocking(f) at once, at least 1; further ones queue.
   unsigned max_blocking = 512;
+  /// False: a runtime object without OS threads; its fibers run inside runtime::run_once only, on
+  /// one processor (`procs` 0 then means 1, more throws std::invalid_argument, as does a seed).
+  bool own_threads = true;
 };
 
 /// What a fiber may be given at its start.
@@ -243,8 +247,9 @@ auto spawn(const fiber_options& o, F&& f,
 /// rethrows its exception. A main that leaves by exit_fiber has no result: the other fibers go on,
 /// run does not return, and when none can go on that is a deadlock.
 /// Blocks  the calling OS thread.
-/// Errors  those of the constructor of weft::runtime; std::logic_error when called from a fiber.
-///         A deadlock is reported as options.on_deadlock says.
+/// Errors  those of the constructor of weft::runtime; std::invalid_argument for own_threads =
+///         false; std::logic_error when called from a fiber. A deadlock is reported as
+///         options.on_deadlock says.
 template <class F>
   requires std::invocable<std::decay_t<F>&>
 auto run(F&& main, const options& o = {},
@@ -291,7 +296,9 @@ class runtime {
   }
 
   /// Runs f() as a fiber, waits for its end, and gives its result or rethrows its exception.
-  /// Blocks  the calling OS thread.
+  /// Blocks  the calling OS thread. Without own threads it runs the fibers meanwhile if it is the
+  ///         one that called run_once last, or made the runtime before anybody did; on another
+  ///         thread it waits for the thread that does.
   /// Errors  std::logic_error when called from a fiber: use spawn and join there; std::system_error
   ///         with errc::fiber_exited when f left by exit_fiber.
   /// Threads any that is no fiber's.
@@ -299,8 +306,37 @@ class runtime {
     requires std::invocable<std::decay_t<F>&>
   auto block_on(F&& f, std::source_location where = std::source_location::current()) {
     if (detail::this_fiber_or_null() != nullptr) detail::throw_not_from_fiber("block_on");
-    return spawn_in(running(), {}, std::forward<F>(f), where).join();
+    detail::check_callable(f);
+    using R = detail::result_of<F>;
+    using Callable = detail::joined_callable<R, std::decay_t<F>>;
+    detail::scheduler& s = *running();
+    const detail::join_ref<R> state(new detail::join_state<R>);
+    detail::submit(detail::make_fiber(Callable(state.share(), std::decay_t<F>(std::forward<F>(f))),
+                                      where, {.home = &s}));
+    detail::wait_for_result(s, *state);
+    return state->take();
   }
+
+  /// For a foreign event loop, of a runtime with own_threads = false: runs the fibers that are
+  /// runnable, on the calling thread, until none is left or a millisecond has passed; it returns at
+  /// a switch of fibers. Where none is runnable, waits for one, but not longer than `until`. True:
+  /// something ran. The loop may move from thread to thread between two calls.
+  /// Blocks  until something could run, or `until`; while another thread is inside, until that one
+  ///         has left, or `until`. A fiber that does not wait, and blocking(f), hold it up.
+  /// Errors  std::logic_error when the runtime has threads of its own, when called from a fiber,
+  ///         and while a fiber has a thread_pin on another thread. No exception of a fiber leaves
+  ///         it.
+  /// Order   what ran in one call happens before what runs in the next, on whatever thread.
+  bool run_once(clock::time_point until) {
+    return detail::run_once(*running(), detail::to_ns(until));
+  }
+
+  /// A descriptor that a foreign event loop polls for input: it is readable as long as run_once has
+  /// work, due timers included, and may be so once for nothing. Call run_once then; where the loop
+  /// waits for edges, until it returns false. It stays the runtime's: do not read, close or modify
+  /// it, and take it out of the loop before the runtime ends.
+  /// Errors  std::logic_error when the runtime has threads of its own.
+  [[nodiscard]] int poll_fd() const { return detail::poll_descriptor(*running()); }
 
   /// The runtime of the calling fiber; null on a plain thread.
   [[nodiscard]] static runtime* current() noexcept;
@@ -308,12 +344,15 @@ class runtime {
   /// Ends the runtime: the fibers as options.on_exit says, then the threads. Idempotent.
   /// Blocks  the calling OS thread: with exit_policy::wait until all fibers have ended, and for
   ///         those that make no runtime entry, and for blocking calls, up to ten seconds; then they
-  ///         are named, and left with their threads and stacks.
-  /// Errors  std::logic_error when called from a fiber.
+  ///         are named, and left with their threads and stacks. Without own threads the fibers that
+  ///         have to run for it do so on the calling thread.
+  /// Errors  std::logic_error when called from a fiber, and, without own threads, while another
+  ///         thread is inside run_once or a fiber that has to run is pinned to another one.
   /// Threads one at a time, and no other call of this runtime's members meanwhile.
   void shutdown() {
     if (scheduler_ == nullptr) return;
     if (detail::this_fiber_or_null() != nullptr) detail::throw_not_from_fiber("shutdown");
+    detail::check_may_end(*scheduler_);
     detail::end_scheduler(std::exchange(scheduler_, nullptr));
   }
 
@@ -394,7 +433,7 @@ class blocking_section {
 
 /// Runs f(), which may block the OS thread, and gives its result or rethrows its exception.
 /// Meanwhile other fibers use the processor as soon as there is work for it. On a plain thread,
-/// inside on_system_stack and in a seeded run it simply calls f.
+/// inside on_system_stack, in a seeded run and in a runtime without own threads it simply calls f.
 ///
 /// It is for calls into the kernel. Where f parks all the same, it holds its place of
 /// options.max_blocking meanwhile.
@@ -408,7 +447,8 @@ auto blocking(F&& f) -> std::invoke_result_t<F&> {
 }
 
 /// While it lives, the calling fiber stays on its OS thread, which runs nothing else. Nests. Must
-/// end in the fiber that made it. On a plain thread it does nothing.
+/// end in the fiber that made it. On a plain thread it does nothing. In a runtime without own
+/// threads that thread alone may call run_once meanwhile, and runs the other fibers as well.
 class thread_pin {
  public:
   /// Errors  std::logic_error when it is nested more than 255 times.
@@ -423,8 +463,9 @@ class thread_pin {
 [[nodiscard]] unsigned procs();
 /// Changes it, at any time; gives the old number. It has taken effect on return.
 /// Blocks  until the processors beyond n are given up, and while another call changes the number.
-/// Errors  std::logic_error for 0 or more than 1024; std::invalid_argument in a seeded run, but for
-///         1; std::bad_alloc, with the number unchanged; else as procs().
+/// Errors  std::logic_error for 0 or more than 1024; std::invalid_argument in a seeded run and in a
+///         runtime without own threads, but for 1; std::bad_alloc, with the number unchanged; else
+///         as procs().
 /// Threads any.
 unsigned set_procs(unsigned n);
 /// User fibers of the caller's runtime that have not ended.

@@ -127,43 +127,89 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 
 }  // namespace
 
+namespace {
+
+// Null: refused. Without a guard it still serves.
+void* map_alt_stack(std::size_t& bytes, std::size_t& guards) noexcept {
+  const std::size_t page = page_size();
+  bytes = alt_stack_size() + page;
+  void* start = map_pages(bytes);
+  if (start != nullptr) guards = install_guards(static_cast<std::byte*>(start), bytes, 1, page);
+  return start;
+}
+
+void unmap_alt_stack(void* start, std::size_t bytes, std::size_t guards) noexcept {
+  unmap_pages(start, bytes);
+  forget_guards(guards);
+}
+
+// Behind the guard.
+stack_t usable_part(void* start, std::size_t bytes) noexcept {
+  stack_t part{};
+  part.ss_sp = static_cast<std::byte*>(start) + page_size();
+  part.ss_size = bytes - page_size();
+  return part;
+}
+
+bool set_alt_stack(const stack_t& now, stack_t* before) noexcept {
+  return may_fail("sigaltstack", [&] { return ::sigaltstack(&now, before); }) == 0;
+}
+
+bool is_disabled(const stack_t& s) noexcept { return (s.ss_flags & SS_DISABLE) != 0; }
+
+}  // namespace
+
 alt_stack::alt_stack() noexcept {
   stack_t present{};
-  if (::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) {
+  if (::sigaltstack(nullptr, &present) == 0 && !is_disabled(present)) {
     installed_ = true;
     return;
   }
-  const std::size_t page = page_size();
-  const std::size_t bytes = alt_stack_size() + page;
-  void* start = map_pages(bytes);
+  void* start = map_alt_stack(bytes_, guards_);
   if (start == nullptr) return;
-  // Without a guard it still serves.
-  guards_ = install_guards(static_cast<std::byte*>(start), bytes, 1, page);
-  stack_t ours{};
-  ours.ss_sp = static_cast<std::byte*>(start) + page;
-  ours.ss_size = bytes - page;
-  if (may_fail("sigaltstack", [&] { return ::sigaltstack(&ours, nullptr); }) != 0) {
-    unmap_pages(start, bytes);
-    forget_guards(guards_);
+  if (!set_alt_stack(usable_part(start, bytes_), nullptr)) {
+    unmap_alt_stack(start, bytes_, guards_);
     return;
   }
   start_ = start;
-  bytes_ = bytes;
   installed_ = true;
 }
 
 alt_stack::~alt_stack() {
   if (start_ == nullptr) return;
   stack_t present{};
-  const std::byte* ours = static_cast<std::byte*>(start_) + page_size();
-  if (::sigaltstack(nullptr, &present) == 0 && present.ss_sp == ours) {
+  if (::sigaltstack(nullptr, &present) == 0 && present.ss_sp == usable_part(start_, bytes_).ss_sp) {
     stack_t none{};
     none.ss_flags = SS_DISABLE;
     // Refused: it stays, for signals that this thread may still get.
     if (may_fail("sigaltstack", [&] { return ::sigaltstack(&none, nullptr); }) != 0) return;
   }
-  unmap_pages(start_, bytes_);
-  forget_guards(guards_);
+  unmap_alt_stack(start_, bytes_, guards_);
+}
+
+lent_alt_stack::~lent_alt_stack() {
+  if (start_ != nullptr) unmap_alt_stack(start_, bytes_, guards_);
+}
+
+void lent_alt_stack::lend() noexcept {
+  if (start_ == nullptr) start_ = map_alt_stack(bytes_, guards_);
+  stack_t before{};
+  is_lent_ = start_ != nullptr && set_alt_stack(usable_part(start_, bytes_), &before);
+  if (is_lent_ && !is_disabled(before)) {
+    ::sigaltstack(&before, nullptr);
+    is_lent_ = false;
+  }
+}
+
+void lent_alt_stack::take_back() noexcept {
+  if (!is_lent_) return;
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  stack_t before{};
+  // One that a library has installed meanwhile stays.
+  if (::sigaltstack(&none, &before) == 0 && before.ss_sp != usable_part(start_, bytes_).ss_sp &&
+      !is_disabled(before))
+    ::sigaltstack(&before, nullptr);
 }
 
 void install_overflow_handler(overflow_hook hook) noexcept {

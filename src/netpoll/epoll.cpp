@@ -2,13 +2,17 @@
 //
 // Break       the eventfd is level-triggered and reset by the wait that sees it, so a break before
 //             the wait ends that wait.
+// Alarm       a timerfd, for whoever polls the epoll descriptor instead of waiting here. A wait
+//             that sees it go off resets it.
 #include "weft/netpoll/epoll.hpp"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -31,16 +35,16 @@ constexpr int events_per_wait = 128;
 constexpr std::int64_t second = 1'000'000'000;
 constexpr int most_tries = 100;  // of a call that a signal interrupts
 
-class descriptor {
+class owned_fd {
  public:
-  descriptor() = default;
-  explicit descriptor(int fd) noexcept : fd_(fd) {}
-  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  descriptor& operator=(descriptor&& other) noexcept {
+  owned_fd() = default;
+  explicit owned_fd(int fd) noexcept : fd_(fd) {}
+  owned_fd(owned_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  owned_fd& operator=(owned_fd&& other) noexcept {
     std::swap(fd_, other.fd_);
     return *this;
   }
-  ~descriptor() {
+  ~owned_fd() {
     if (fd_ >= 0) ::close(fd_);
   }
   [[nodiscard]] int get() const noexcept { return fd_; }
@@ -51,10 +55,10 @@ class descriptor {
 
 // Makes a descriptor by `call`, which a test may let fail.
 template <class Call>
-descriptor make_descriptor(const char* name, Call call) {
+owned_fd make_descriptor(const char* name, Call call) {
   const int fd = above_standard_streams(may_fail(name, call));
   if (fd < 0) throw_errno(errno, name);
-  return descriptor(fd);
+  return owned_fd(fd);
 }
 
 [[noreturn]] void report_poller_lost(const char* call, int error) noexcept {
@@ -74,20 +78,19 @@ class epoll_poller final : public poller {
       : epoll_(make_descriptor("epoll_create1", [] { return ::epoll_create1(EPOLL_CLOEXEC); })),
         break_(
             make_descriptor("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.ptr = nullptr;
-    const int refused = may_fail("epoll_ctl", [&] {
-      return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, break_.get(), &event);
-    });
-    if (refused != 0) throw_errno(errno, "epoll_ctl");
+    add(break_);
   }
 
   void wait(std::int64_t deadline) noexcept override {
     std::array<epoll_event, events_per_wait> events;
     const int n = wait_events(events.data(), deadline);
     for (int i = 0; i < n; ++i) {
-      if (events[static_cast<std::size_t>(i)].data.ptr == nullptr) reset_break();
+      const void* source = events[static_cast<std::size_t>(i)].data.ptr;
+      if (source == &break_) reset(break_);
+      if (source == &alarm_) {
+        reset(alarm_);
+        alarm_time_ = never;
+      }
     }
   }
 
@@ -104,12 +107,45 @@ class epoll_poller final : public poller {
 
   [[nodiscard]] bool has_waiters() const noexcept override { return false; }
 
+  [[nodiscard]] int descriptor() const noexcept override { return epoll_.get(); }
+
+  void enable_alarm() override {
+    alarm_ = make_descriptor("timerfd_create", [] {
+      return ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    });
+    add(alarm_);
+  }
+
+  void set_alarm(std::int64_t when) noexcept override {
+    if (when == alarm_time_) return;
+    alarm_time_ = when;
+    itimerspec at{};
+    if (when != never) {
+      // Zero would be no alarm at all.
+      const std::int64_t due = std::max<std::int64_t>(when, 1);
+      at.it_value.tv_sec = static_cast<time_t>(due / second);
+      at.it_value.tv_nsec = static_cast<long>(due % second);
+    }
+    // Can't fail: the descriptor and the time are right.
+    static_cast<void>(::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &at, nullptr));
+  }
+
  private:
-  void reset_break() noexcept {
+  // The event carries the descriptor's place.
+  void add(owned_fd& d) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &d;
+    const int refused = may_fail(
+        "epoll_ctl", [&] { return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, d.get(), &event); });
+    if (refused != 0) throw_errno(errno, "epoll_ctl");
+  }
+
+  static void reset(const owned_fd& d) noexcept {
     std::uint64_t count = 0;
     // Refused, as when it is reset already: at most the next wait ends at once.
     static_cast<void>(
-        may_fail("eventfd_read", [&] { return ::read(break_.get(), &count, sizeof count); }));
+        may_fail("eventfd_read", [&] { return ::read(d.get(), &count, sizeof count); }));
   }
 
   // A wait without events is as good: the caller looks around anyway.
@@ -151,8 +187,10 @@ class epoll_poller final : public poller {
     return static_cast<int>(ms < longest ? ms : longest);
   }
 
-  descriptor epoll_;
-  descriptor break_;
+  owned_fd epoll_;
+  owned_fd break_;
+  owned_fd alarm_;
+  std::int64_t alarm_time_ = never;        // what it stands at
   bool has_pwait2_ = !runs_on_valgrind();  // see valgrind.hpp
 };
 

@@ -10,6 +10,7 @@
 #include "weft/arch/report.hpp"
 #include "weft/netpoll/epoll.hpp"
 #include "weft/sched/deadlock.hpp"
+#include "weft/sched/embedded.hpp"
 #include "weft/sched/interrupt.hpp"
 #include "weft/sched/registry.hpp"
 #include "weft/sched/reports.hpp"
@@ -51,13 +52,21 @@ scheduler_options to_scheduler_options(const options& o) {
     throw_invalid_argument("weft::options: procs must be 1 to 1024, or 0");
   if (o.seed != 0 && o.procs > 1)
     throw_invalid_argument("weft::options: a seeded run has one processor, procs must be 0 or 1");
+  if (!o.own_threads && o.procs > 1)
+    throw_invalid_argument(
+        "weft::options: without own_threads there is one processor, procs must be 0 or 1");
+  if (!o.own_threads && o.seed != 0)
+    throw_invalid_argument(
+        "weft::options: a seeded run has virtual time, which a foreign event loop does not: seed "
+        "must be 0 without own_threads");
   if (o.max_blocking == 0) throw_invalid_argument("weft::options: max_blocking must be positive");
   if (o.max_machines < 2) throw_invalid_argument("weft::options: max_machines must be 2 or more");
   if (o.stack_size > stack_pool::max_stack_size)
     throw_invalid_argument("weft::options: stack_size must be at most 1 GiB");
   scheduler_options s;
   s.seed = o.seed;
-  s.procs = o.procs != 0 ? o.procs : o.seed != 0 ? 1 : usable_procs();
+  s.own_threads = o.own_threads;
+  s.procs = o.procs != 0 ? o.procs : o.seed != 0 || !o.own_threads ? 1 : usable_procs();
   s.stack_size = o.stack_size;
   s.max_machines = o.max_machines;
   s.max_blocking = o.max_blocking;
@@ -74,10 +83,19 @@ scheduler_options to_scheduler_options(const options& o) {
 
 scheduler* start_scheduler(const options& settings, bool is_closed_world, void* owner) {
   scheduler_options s = to_scheduler_options(settings);
+  if (is_closed_world && !s.own_threads)
+    throw_invalid_argument(
+        "weft::run: without own_threads nobody would run main: make a weft::runtime and call its "
+        "run_once");
   s.is_closed_world = is_closed_world;
   s.owner = owner;
   install_reports();
   return new scheduler(s);
+}
+
+void check_may_end(scheduler& s) {
+  if (embedded_loop* loop = s.loop())
+    loop->check_may_stop(s.options().at_end != end_policy::abandon);
 }
 
 void end_scheduler(scheduler* s) {
@@ -90,6 +108,33 @@ void end_scheduler(scheduler* s) {
 }
 
 void name_main(scheduler& s, fiber* f) noexcept { s.set_main(f); }
+
+void wait_for_result(scheduler& s, join_core& state) {
+  const auto is_complete = [](void* of) { return static_cast<join_core*>(of)->is_complete(); };
+  if (s.loop() == nullptr || !s.loop()->run_until(is_complete, &state))
+    static_cast<void>(state.wait(nullptr));
+}
+
+namespace {
+
+embedded_loop& loop_of(const scheduler& s, const char* otherwise) {
+  if (s.loop() == nullptr) throw_usage_error(otherwise);
+  return *s.loop();
+}
+
+}  // namespace
+
+bool run_once(scheduler& s, std::int64_t until) {
+  return loop_of(
+             s, "weft::runtime::run_once: the runtime has threads of its own (options.own_threads)")
+      .run_once(until);
+}
+
+int poll_descriptor(scheduler& s) {
+  return loop_of(s,
+                 "weft::runtime::poll_fd: the runtime has threads of its own (options.own_threads)")
+      .descriptor();
+}
 
 void wait_for_main(scheduler& s, join_core& state) {
   threads_in_run.fetch_add(1, relaxed);  // relaxed: counted when nothing moves
@@ -133,13 +178,13 @@ void begin_blocking() {
   safepoint();
   if (!lends_processor()) return;
   scheduler& s = scheduler::of_caller();
-  if (!s.is_seeded()) s.enter_blocking();
+  if (!s.is_alone()) s.enter_blocking();
 }
 
 void end_blocking() {
   if (!lends_processor()) return;
   scheduler& s = scheduler::of_caller();
-  if (!s.is_seeded()) s.leave_blocking();
+  if (!s.is_alone()) s.leave_blocking();
 }
 
 }  // namespace detail

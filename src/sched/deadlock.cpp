@@ -165,7 +165,7 @@ bool scheduler::is_between_main_and_end() const noexcept {
 
 int scheduler::thread_count() const noexcept {
   // pairs: sched.machines
-  return static_cast<int>(live_machines_.load(acquire)) + (is_seeded() ? 0 : 1);
+  return static_cast<int>(live_machines_.load(acquire)) + (is_alone() ? 0 : 1);
 }
 
 // A seeded run has nothing runnable and no timer: only something outside could go on.

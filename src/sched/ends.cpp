@@ -21,6 +21,7 @@
 #include "weft/arch/report.hpp"
 #include "weft/sched/deadlock.hpp"
 #include "weft/sched/dump.hpp"
+#include "weft/sched/embedded.hpp"
 #include "weft/sched/interrupt.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/sysmon.hpp"
@@ -34,21 +35,26 @@ constexpr std::int64_t stop_limit = 10'000'000'000;  // SC-36
 // What is left of it at least for machines that only have to wake.
 constexpr std::int64_t wake_limit = 200'000'000;
 
-// Waits for `done()`, which nobody announces: looks at growing distances.
+}  // namespace
+
+// Waits for `done()`, which nobody announces: looks at growing distances. Where there are no
+// machines the fibers run meanwhile.
 template <class Done>
-bool wait_until(std::int64_t deadline, Done done) {
+bool scheduler::wait_until(std::int64_t deadline, Done done) {
   std::int64_t pause = 5'000;
   while (!done()) {
     const std::int64_t now = monotonic_ns();
     if (now >= deadline) return false;
-    note nobody;
-    static_cast<void>(nobody.wait_until(now + pause));
+    if (loop_ != nullptr) {
+      loop_->let_pass(now + pause);
+    } else {
+      note nobody;
+      static_cast<void>(nobody.wait_until(now + pause));
+    }
     if (pause < 1'000'000) pause += pause / 2;
   }
   return true;
 }
-
-}  // namespace
 
 bool scheduler::stop(end_policy policy) {
   std::int64_t deadline = monotonic_ns() + stop_limit;

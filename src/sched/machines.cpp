@@ -179,19 +179,29 @@ void scheduler::sleep_in_poller() noexcept {
     poller_sleeps_ = true;
     poller_broken_ = is_stopping_.load(relaxed);  // relaxed: set under the lock
   }
-  std::int64_t deadline = earliest_timer();
-  for (;;) {
-    poll_until_.store(deadline, seq_cst);  // pairs: sched.until
-    full_fence();
-    const std::int64_t again = earliest_timer();
-    if (again >= deadline) break;
-    deadline = again;
-  }
+  const std::int64_t deadline = publish_poll_deadline();
   if (!is_stopping_.load(acquire)) {  // pairs: sched.stopping
     asleep_.fetch_add(1, relaxed);    // relaxed: a counter for reports
     poller_->wait(deadline);
     asleep_.fetch_sub(1, relaxed);  // relaxed: likewise
   }
+  end_poll();
+}
+
+// Until when the poller is about to sleep: who arms an earlier timer from now on breaks it.
+std::int64_t scheduler::publish_poll_deadline() noexcept {
+  std::int64_t deadline = earliest_timer();
+  for (;;) {
+    poll_until_.store(deadline, seq_cst);  // pairs: sched.until
+    full_fence();
+    const std::int64_t again = earliest_timer();
+    if (again >= deadline) return deadline;
+    deadline = again;
+  }
+}
+
+// It is awake: nobody needs to break it any more.
+void scheduler::end_poll() noexcept {
   coarse_now_.store(monotonic_ns(), relaxed);  // relaxed: for reports
   {
     lock_guard held(lock_);
@@ -245,12 +255,7 @@ void scheduler::armed(std::int64_t due) noexcept {
   machine* m = current_machine();
   // A machine with a processor looks at its timers itself, before it sleeps.
   if (m != nullptr && m->home == this && m->p != nullptr) return;
-  {
-    lock_guard held(lock_);
-    if (!poller_sleeps_ || poller_broken_) return;
-    poller_broken_ = true;
-  }
-  poller_->break_wait();
+  break_poller();
 }
 
 // --- waking and starting ---

@@ -2,6 +2,7 @@
 #include "weft/sched/pin.hpp"
 
 #include "weft/base/error.hpp"
+#include "weft/sched/embedded.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
@@ -14,8 +15,11 @@ void pin_current() {
   const unsigned char depth = f->pin_depth.load(relaxed);  // relaxed: owner
   if (depth == 255) throw_usage_error("weft::thread_pin: nested more than 255 times");
   f->pin_depth.store(depth + 1, relaxed);  // relaxed: owner
-  if (depth == 0) {
-    f->pinned_to = &m;
+  if (depth != 0) return;
+  f->pinned_to = &m;
+  if (embedded_loop* loop = m.home->loop()) {
+    loop->pin();  // the only machine runs the others as well
+  } else {
     m.pinned = f;
   }
 }
@@ -28,6 +32,7 @@ void unpin_current() noexcept {
   if (depth != 1) return;
   f->pinned_to->pinned = nullptr;
   f->pinned_to = nullptr;
+  if (embedded_loop* loop = f->home->loop()) loop->unpin();
 }
 
 void call_on_system_stack(void (*call)(void*), void* argument) {

@@ -8,10 +8,12 @@
 // Order       pair sched.procs, sched.processors: a processor is made and linked with release
 //             before the numbers that let others look at it.
 #include <algorithm>
+#include <new>
 
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
 #include "weft/base/error.hpp"
+#include "weft/sched/embedded.hpp"
 #include "weft/sched/registry.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/sysmon.hpp"
@@ -20,7 +22,10 @@
 namespace weft::inline WEFT_ABI::detail {
 
 scheduler::scheduler(const scheduler_options& options)
-    : options_(options), stacks_(options.stack_size), seeded_random_(options.seed) {
+    : options_(options),
+      is_alone_(options.seed != 0 || !options.own_threads),
+      stacks_(options.stack_size),
+      seeded_random_(options.seed) {
   prepare_fences();
   poller_ = options.make_poller();
   sysmon_ = std::make_unique<sysmon>(*this);
@@ -33,7 +38,9 @@ scheduler::scheduler(const scheduler_options& options)
       // relaxed: nobody else yet
       release_to_idle_locked(*processors_[i - 1].load(relaxed), nobody);
     }
-    if (!is_seeded()) {
+    if (!options.own_threads) {
+      make_embedded();
+    } else if (!is_seeded()) {
       const std::errc error = sysmon_->start();
       if (error != std::errc{})
         throw_system_error(std::make_error_code(error), "weft: sysmon thread");
@@ -41,8 +48,18 @@ scheduler::scheduler(const scheduler_options& options)
   } catch (...) {
     unregister_scheduler(*this);
     free_processors();
+    free_machines();
     throw;
   }
+}
+
+// The machine of the threads that will call run_once.
+void scheduler::make_embedded() {
+  machine* m = new_machine();
+  if (m == nullptr) throw std::bad_alloc();
+  m->is_listed = true;
+  machines_.store(m, release);  // pairs: sched.machines
+  loop_ = std::make_unique<embedded_loop>(*this, *m);
 }
 
 scheduler::~scheduler() {
@@ -50,7 +67,11 @@ scheduler::~scheduler() {
   free_processors();
   free_slabs();
   for (auto& place : other_stacks_) delete place.load(relaxed);  // relaxed: nobody else is there
-  machine* m = machines_.load(relaxed);                          // relaxed: likewise
+  free_machines();
+}
+
+void scheduler::free_machines() noexcept {
+  machine* m = machines_.load(relaxed);  // relaxed: nobody else is there
   while (m != nullptr) delete std::exchange(m, m->next_machine);
 }
 
@@ -79,6 +100,8 @@ unsigned scheduler::set_procs(unsigned n) {
   if (n == 0 || n > max_procs) throw_usage_error("weft::set_procs: the number must be 1 to 1024");
   if (is_seeded() && n != 1)
     throw_invalid_argument("weft::set_procs: a seeded run has one processor");
+  if (loop_ != nullptr && n != 1)
+    throw_invalid_argument("weft::set_procs: a runtime without own_threads has one processor");
   safepoint();
   wait_for_turn();
   const unsigned old = procs();

@@ -124,7 +124,12 @@ void scheduler::inject(fiber_chain& fibers) noexcept {
 // looks for work.
 void scheduler::wake_one() noexcept {
   // relaxed: behind the caller's fence
-  if (idle_count_.load(relaxed) == 0 || spinning_.load(relaxed) != 0) return;
+  if (idle_count_.load(relaxed) == 0) return;
+  if (loop_ != nullptr) {
+    break_poller();
+    return;
+  }
+  if (spinning_.load(relaxed) != 0) return;  // relaxed: as above
   int nobody = 0;
   if (!spinning_.compare_exchange(nobody, 1, seq_cst)) return;  // pairs: sched.wake
   machine* m = nullptr;
@@ -152,6 +157,16 @@ void scheduler::wake_one() noexcept {
   }
   spinning_.fetch_sub(1, seq_cst);  // pairs: sched.wake
   if (breaks) poller_->break_wait();
+}
+
+// If a machine sleeps in the poller and nobody has broken that yet.
+void scheduler::break_poller() noexcept {
+  {
+    lock_guard held(lock_);
+    if (!poller_sleeps_ || poller_broken_) return;
+    poller_broken_ = true;
+  }
+  poller_->break_wait();
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

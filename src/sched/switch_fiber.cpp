@@ -68,7 +68,7 @@ void scheduler::switch_away(machine& m, fiber& from, bool ends) {
 // A fiber that can be switched to from a fiber's stack: nothing here may block or take long.
 fiber* scheduler::pick_direct(machine& m) noexcept {
   processor* p = m.p;
-  if (p == nullptr || m.pinned != nullptr || is_seeded() || p->is_time_to_look_around() ||
+  if (p == nullptr || m.pinned != nullptr || is_alone() || p->is_time_to_look_around() ||
       p->id >= procs() || is_stopping_.load(acquire))  // pairs: sched.stopping
     return nullptr;
   fiber* next = next_local(*p);
@@ -125,7 +125,7 @@ void scheduler::yield_current() {
   const bool in_call = f.in_call.load(relaxed);  // relaxed: its own
   if (WEFT_UNLIKELY(in_call)) static_cast<void>(take_lent_back(m));
   processor* p = m.p;
-  if (p != nullptr && !is_seeded()) {
+  if (p != nullptr && !is_alone()) {
     // Alone: nothing to switch to. The periodic look around is due all the same.
     const bool alone = !p->has_work() && global_size_.load(relaxed) == 0;  // relaxed: a hint
     if (alone) p->count_pick();
@@ -208,8 +208,8 @@ fiber* scheduler::end_and_continue(fiber* f) noexcept {
   enter(m);
   fiber* next = nullptr;
   if (m.p != nullptr && m.pinned == nullptr && f->stack_size == 0 && !has_thread_sanitizer() &&
-      !is_seeded() && !is_stopping_.load(relaxed) &&  // relaxed: looked at again by the loop
-      !has_waiting_for_stack_.load(relaxed) &&        // relaxed: a hint; they come first
+      !is_alone() && !is_stopping_.load(relaxed) &&  // relaxed: looked at again by the loop
+      !has_waiting_for_stack_.load(relaxed) &&       // relaxed: a hint; they come first
       !m.p->is_time_to_look_around() && m.p->id < procs()) {
     next = next_local(*m.p);
     if (next != nullptr && (next->on || next->stack_size != 0 || next->pinned_to != nullptr)) {

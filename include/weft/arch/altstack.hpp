@@ -44,6 +44,26 @@ class alt_stack {
   bool installed_ = false;
 };
 
+// One for whichever thread runs fibers just now, kept from one to the next. A thread that has its
+// own keeps it.
+class lent_alt_stack {
+ public:
+  lent_alt_stack() = default;
+  ~lent_alt_stack();
+  lent_alt_stack(const lent_alt_stack&) = delete;
+  lent_alt_stack& operator=(const lent_alt_stack&) = delete;
+
+  // To the calling thread, which gives it back. Where the system refuses one, it has none.
+  void lend() noexcept;
+  void take_back() noexcept;
+
+ private:
+  void* start_ = nullptr;
+  std::size_t bytes_ = 0;
+  std::size_t guards_ = 0;
+  bool is_lent_ = false;
+};
+
 // Called on the alternate stack of the thread that ran into a guard. Reports and ends the process;
 // if it returns, the fault is passed on as if it were none of ours.
 using overflow_hook = void (*)(const stack_place& place, void* fault_address, void* ucontext);

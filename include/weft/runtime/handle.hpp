@@ -19,11 +19,20 @@ class join_core;
 
 // Starts; throws what weft::run and weft::runtime document.
 scheduler* start_scheduler(const options& settings, bool is_closed_world, void* owner);
+// Throws what runtime::shutdown documents for the moment.
+void check_may_end(scheduler& s);
 // Ends it per its options and frees it. By a plain thread.
 void end_scheduler(scheduler* s);
 
 // By run(): until the main fiber has completed `state`. Does not return if it leaves by exit_fiber.
 void wait_for_main(scheduler& s, join_core& state);
+// By a plain thread: until a fiber of `s` has completed `state`.
+void wait_for_result(scheduler& s, join_core& state);
+
+// For a foreign event loop.
+bool run_once(scheduler& s, std::int64_t until);
+[[nodiscard]] int poll_descriptor(scheduler& s);
+
 void name_main(scheduler& s, fiber* f) noexcept;
 [[noreturn]] void throw_not_from_fiber(const char* what);
 

@@ -22,6 +22,14 @@ class poller {
 
   // Tasks wait for descriptors: a poll may find something.
   [[nodiscard]] virtual bool has_waiters() const noexcept = 0;
+
+  // For a foreign event loop, which waits in place of wait(): after enable_alarm(), a descriptor
+  // that is readable when wait() would have something to do at once, or the alarm has gone off.
+  [[nodiscard]] virtual int descriptor() const noexcept = 0;
+  // Throws std::system_error.
+  virtual void enable_alarm() = 0;
+  // `when` as a deadline; `never`: no alarm. By the thread that waits otherwise.
+  virtual void set_alarm(std::int64_t when) noexcept = 0;
 };
 
 // Throws std::system_error where the system refuses.

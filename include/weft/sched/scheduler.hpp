@@ -70,6 +70,7 @@ struct scheduler_options {
   unsigned max_blocking = 512;
   std::uint64_t seed = 0;
   bool throws_on_deadlock = false;
+  bool own_threads = true;  // false: run by run_once only (sched/embedded.hpp)
   end_policy at_end = end_policy::abandon;
   // Nobody but its own fibers can wake it: started by run(), not by an object that others hold.
   bool is_closed_world = false;
@@ -78,6 +79,7 @@ struct scheduler_options {
   void* owner = nullptr;  // the weft::runtime
 };
 
+class embedded_loop;
 class sysmon;
 
 class scheduler {
@@ -85,7 +87,8 @@ class scheduler {
   static constexpr unsigned max_procs = 1024;
   static constexpr unsigned stack_classes = 32;
 
-  // Starts sysmon; machines start with the first fiber. Throws std::system_error, std::bad_alloc.
+  // Starts sysmon; machines start with the first fiber. Without threads of its own neither. Throws
+  // std::system_error, std::bad_alloc.
   explicit scheduler(const scheduler_options& options);
   // After stop() gave true.
   ~scheduler();
@@ -102,6 +105,10 @@ class scheduler {
 
   [[nodiscard]] const scheduler_options& options() const noexcept { return options_; }
   [[nodiscard]] bool is_seeded() const noexcept { return options_.seed != 0; }
+  // One machine that nobody takes a processor from: blocking(f) runs inline.
+  [[nodiscard]] bool is_alone() const noexcept { return is_alone_; }
+  // Null: it has threads of its own.
+  [[nodiscard]] embedded_loop* loop() const noexcept { return loop_.get(); }
   [[nodiscard]] unsigned procs() const noexcept {
     return procs_.load(acquire);  // pairs: sched.procs
   }
@@ -165,6 +172,7 @@ class scheduler {
 
  private:
   friend class sysmon;
+  friend class embedded_loop;
   friend void fiber_entry(boost::context::detail::transfer_t t);
   friend void safepoint_slow();
   friend void ready(fiber* f) noexcept;
@@ -206,6 +214,7 @@ class scheduler {
   // ready.cpp
   void note_parking(machine& m, fiber& f) noexcept;
   void wake_one() noexcept;
+  void break_poller() noexcept;
 
   // machines.cpp
   void hold(machine& m, processor& p) noexcept;
@@ -223,6 +232,8 @@ class scheduler {
   [[nodiscard]] std::int64_t earliest_timer() const noexcept;
   void go_idle(machine& m) noexcept;
   void sleep_in_poller() noexcept;
+  std::int64_t publish_poll_deadline() noexcept;
+  void end_poll() noexcept;
   void sleep_on_note(machine& m, std::int64_t deadline) noexcept;
   bool leave_idle_list(machine& m) noexcept;
   void take_handed(machine& m) noexcept;
@@ -238,7 +249,9 @@ class scheduler {
 
   // procs.cpp
   void make_processors(unsigned n);
+  void make_embedded();
   void free_processors() noexcept;
+  void free_machines() noexcept;
   void change_procs(unsigned old, unsigned n);
   void drop_idle_beyond_locked(unsigned n) noexcept;
   void wait_for_turn();
@@ -276,6 +289,8 @@ class scheduler {
   // ends.cpp, deadlock.cpp, reports.cpp
   [[nodiscard]] bool stop_machines(bool pinned_too, std::int64_t deadline) noexcept;
   void join_machines() noexcept;
+  template <class Done>
+  bool wait_until(std::int64_t deadline, Done done);
   void resume_machines() noexcept;
   [[nodiscard]] bool unwind_all(std::int64_t deadline);
   void abandon_all() noexcept;
@@ -285,6 +300,7 @@ class scheduler {
   void schedtrace_line(std::int64_t since_start) const noexcept;
 
   const scheduler_options options_;
+  const bool is_alone_;
 
   // Guarded by lock_.
   alignas(cache_line) mutable spinlock lock_;
@@ -341,6 +357,7 @@ class scheduler {
 
   std::unique_ptr<poller> poller_;
   std::unique_ptr<sysmon> sysmon_;
+  std::unique_ptr<embedded_loop> loop_;
   stack_pool stacks_;
   std::array<atomic<stack_pool*>, stack_classes> other_stacks_{};  // by the power of two
 
