@@ -72,10 +72,10 @@ struct fiber_options {
 
 namespace detail {
 
-// Checks a callable for emptiness where its type can tell.
+// Checks a callable for emptiness where its type can tell. A function named as such is none.
 template <class F>
 void check_callable(const F& f) {
-  if constexpr (requires {
+  if constexpr (!std::is_function_v<F> && requires {
                   { f == nullptr } -> std::convertible_to<bool>;
                 }) {
     if (f == nullptr) throw_usage_error("go of nil func value");

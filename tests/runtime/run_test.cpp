@@ -26,6 +26,16 @@
 
 namespace {
 
+std::atomic<int> named_calls{0};
+void called_by_name() { ++named_calls; }
+
+int main_by_name() {
+  weft::go(called_by_name);
+  weft::spawn(called_by_name).join();
+  test::until([] { return named_calls == 2; }, "both were called");
+  return named_calls * 2;
+}
+
 struct odd_error : std::runtime_error {
   explicit odd_error(int n) : std::runtime_error("odd"), number(n) {}
   int number;
@@ -55,6 +65,10 @@ TEST_CASE("run: gives back what main returns", "[runtime][unit][SC-03]") {
   // The callable is moved, never copied.
   auto token = std::make_unique<int>(9);
   CHECK(weft::run([t = std::move(token)] { return *t; }) == 9);
+}
+
+TEST_CASE("run: main and the others may be functions by name", "[runtime][unit][SC-03]") {
+  CHECK(weft::run(main_by_name) == 4);
 }
 
 TEST_CASE("run: rethrows what leaves main, as it was thrown", "[runtime][unit][SC-03][SC-17]") {
