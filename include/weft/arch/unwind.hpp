@@ -35,12 +35,17 @@
 // Tells unwinders, debuggers and profilers that the calling function has no caller. The first
 // statement of a function that never returns and that another stack's switch enters.
 #if defined(__x86_64__)
-#define WEFT_MARK_STACK_BOTTOM() asm volatile(".cfi_undefined rip")
+#define WEFT_MARK_NO_CALLER() asm volatile(".cfi_undefined rip")
 #elif defined(__aarch64__)
-#define WEFT_MARK_STACK_BOTTOM() asm volatile(".cfi_undefined x30")
+#define WEFT_MARK_NO_CALLER() asm volatile(".cfi_undefined x30")
 #else
-#define WEFT_MARK_STACK_BOTTOM() static_cast<void>(0)
+#define WEFT_MARK_NO_CALLER() static_cast<void>(0)
 #endif
+// The chain of frame pointers, by which profilers go, ends here too: the frame pointer that the
+// function has saved is none. It never returns, so nobody wants it back.
+#define WEFT_MARK_STACK_BOTTOM() \
+  WEFT_MARK_NO_CALLER();         \
+  *static_cast<void**>(__builtin_frame_address(0)) = nullptr
 
 namespace weft::inline WEFT_ABI::detail {
 
