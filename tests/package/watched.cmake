@@ -1,11 +1,6 @@
 # Consumers that are watched by a tool, on the ordinary library: sanitizers, Valgrind, a profiler, a
 # debugger.
 
-# Clang's sanitizers know fibers; the ThreadSanitizer of g++ 12 holds few of them.
-find_program(WEFT_CLANG NAMES clang++-19 clang++-20 clang++-21 clang++-18 clang++-17 clang++-16
-             clang++)
-mark_as_advanced(WEFT_CLANG)
-
 # Flags, then pairs of a mistake that the program makes on request and the words of its report.
 function(weft_add_sanitized_tests sanitizer)
   set(flags "-fsanitize=${sanitizer} -fno-omit-frame-pointer -O1 -g1")
