@@ -16,14 +16,14 @@ if(WEFT_SANITIZE)
   add_link_options(-fsanitize=${WEFT_SANITIZE})
 endif()
 
-# Warnings are errors in what is built as part of weft's own project. As a subproject they stay
-# off: a newer compiler than ours must not break somebody's build.
+# Warnings are errors in what is built as part of weft's own project. As a subproject and in packages
+# they stay off: a newer compiler than ours must not break somebody's build.
 function(weft_own_target target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE
     -fno-omit-frame-pointer  # stacks in signal context and in fatal reports are walked by them
     -fno-plt)
-  if(PROJECT_IS_TOP_LEVEL)
+  if(WEFT_WARNINGS)
     target_compile_options(${target} PRIVATE
       -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
       $<$<AND:$<CXX_COMPILER_ID:Clang,AppleClang>,$<NOT:$<BOOL:${APPLE}>>>:-Wthread-safety>)
