@@ -218,8 +218,8 @@ bool sysmon::has_stuck_work() const noexcept {
 // All machines sleep for pinned fibers, there is work for another, and the system refuses the
 // thread: nothing here would ever run again.
 void sysmon::watch_for_machines(bool no_machine, std::int64_t now) noexcept {
-  if (!no_machine || s_.is_stopping_.load(acquire) ||                       // pairs: sched.stopping
-      s_.live_machines_.load(acquire) > s_.pinned_asleep_.load(acquire)) {  // pairs: sched.machines
+  if (!no_machine || s_.is_stopping_.load(acquire) ||  // pairs: sched.stopping
+      s_.awake_machines_.load(acquire) != 0) {         // pairs: sched.machines
     no_machine_since_ = now;
     return;
   }
