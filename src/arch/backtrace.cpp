@@ -6,6 +6,7 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
+#include "weft/arch/stack.hpp"
 #include "weft/arch/valgrind.hpp"
 
 // What a function that was entered by no call needs to be the caller of a walk: a frame whose
@@ -262,6 +263,11 @@ std::size_t capture(const saved_registers& from, void** pcs, std::size_t max) no
     return t.count;
   }
 #endif
+  stack_place place;
+  if (find_stack(from.sp, place)) {
+    const void* fp = from.preserved[saved_registers::frame_pointer];
+    return capture_frame_pointers(fp, from.pc, from.sp, place.in.top, pcs, max);
+  }
   pcs[0] = from.pc;
   return 1;
 }

@@ -3,6 +3,7 @@
 
 #include <cxxabi.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include <cerrno>
 
@@ -31,6 +32,20 @@ void describe_own_thread(execution& self) noexcept {
   }
   ::pthread_attr_destroy(&attributes);
 #endif
+}
+
+void wait_for_holders(const execution& e) noexcept {
+  // A walk takes some microseconds, but whoever walks may have lost its processor.
+  while (e.holders.load(acquire) != 0) ::sched_yield();  // pairs: switch.hold
+}
+
+hold::hold(execution& e) noexcept : e_(e), context_(nullptr) {
+  // relaxed: saves the fence for most of those that run
+  if (e.context.load(relaxed) == nullptr) return;
+  e.holders.fetch_add(1, acq_rel);  // pairs: switch.hold
+  heavy_fence();
+  context_ = e.context.load(acquire);  // pairs: switch.context
+  if (context_ == nullptr) let_go();
 }
 
 #if defined(__clang__)

@@ -16,6 +16,7 @@ endfunction()
 #   weft_private_libraries   for target_link_libraries
 #   weft_needs               find_dependency arguments, one list element for each package
 #   weft_pc_requires, weft_pc_libs
+#   weft_has_libdw           1: reports show files and lines, by libdw; it is loaded when needed
 macro(weft_find_library_dependencies)
   find_package(Threads REQUIRED)
   set(weft_private_libraries Threads::Threads ${CMAKE_DL_LIBS})
@@ -49,5 +50,17 @@ macro(weft_find_library_dependencies)
     list(APPEND weft_private_libraries $<BUILD_INTERFACE:fmt::fmt-header-only>)
   else()
     weft_missing_dependency("fmt 8 or later" "libfmt-dev")
+  endif()
+
+  set(weft_has_libdw 0)
+  if(WEFT_LIBDW)
+    include(CheckIncludeFileCXX)
+    check_include_file_cxx(elfutils/libdwfl.h WEFT_HAVE_LIBDWFL_H)
+    if(WEFT_HAVE_LIBDWFL_H)
+      set(weft_has_libdw 1)
+    else()
+      message(STATUS "weft: elfutils/libdwfl.h was not found (Debian: libdw-dev): "
+                     "stacks in reports will have no files and lines")
+    endif()
   endif()
 endmacro()

@@ -7,6 +7,7 @@
 #include "weft/base/error.hpp"
 #include "weft/sched/dump.hpp"
 #include "weft/sched/fiber.hpp"
+#include "weft/sched/misuse.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -22,7 +23,7 @@ constexpr std::uint32_t join_by_cancel = 1;
     report out;
     describe_exception(error, out);
     out.line();
-    if (const fiber* f = this_fiber_or_null()) dump_fiber(*f, out, dump_style::plain);
+    if (fiber* f = this_fiber_or_null()) dump_fiber(*f, out, dump_style::plain);
   }
   end_process(2);
 }
@@ -65,6 +66,7 @@ bool join_core::wait(cancel_source* source) {
   place.index = join_by_end;
   if (source == nullptr) {
     wait_state wait(wait_state::kind::single, wait_reason::join, &place, 1);
+    wait.awaits(runner_);
     lock_.lock();
     if (is_complete_) {
       lock_.unlock();
@@ -75,6 +77,7 @@ bool join_core::wait(cancel_source* source) {
     return true;
   }
   multi_wait wait(wait_reason::join, &place, 1);
+  wait.awaits(runner_);
   if (!wait.watch(*source, join_by_cancel)) return false;
   lock_.lock();
   if (is_complete_) {
@@ -93,6 +96,7 @@ void join_core::throw_if_failed() {
 }
 
 void join_at_end(join_core& state) noexcept {
+  if (is_forked_child()) return;
   fiber* f = this_fiber_or_null();
   // Not unwound here: it waits until what it joins has been.
   if (f != nullptr) ++f->keeps_stack;

@@ -75,6 +75,7 @@ scheduler_options to_scheduler_options(const options& o) {
              : o.on_exit == exit_policy::unwind ? end_policy::unwind
                                                 : end_policy::abandon;
   s.trace_period_ms = number_from_environment("WEFT_SCHEDTRACE", 3'600'000);
+  s.stall_limit_ms = number_from_environment("WEFT_STALLS", 3'600'000);
   s.make_poller = make_epoll_poller;
   return s;
 }

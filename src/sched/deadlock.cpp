@@ -83,7 +83,7 @@ std::int64_t watch_for_deadlock(scheduler& s, std::int64_t now) noexcept {
         "weft: all fibers are asleep, and have been for ten seconds; only a thread that is not "
         "weft's could wake one:");
     out.line();
-    dump_all(out, dump_style::plain);
+    dump_all(out, dump_style::full);
   }
   return watch.warned ? now + before_warning : watch.since + before_warning;
 }
@@ -101,7 +101,7 @@ void deadlock(scheduler& s) noexcept {
         .line(main_left ? "no fibers (main called exit_fiber) - deadlock!"
                         : "all fibers are asleep - deadlock!");
     out.line();
-    dump_all(out, dump_style::with_stacks);
+    dump_all(out, dump_style::full);
   }
   end_process(2);
 }
@@ -118,7 +118,7 @@ bool scheduler::throw_in_main() noexcept {
     report out([](void* to, const char* text,
                   std::size_t size) { static_cast<std::string*>(to)->append(text, size); },
                &dump);
-    dump_fibers(*this, out, dump_style::with_stacks);
+    dump_fibers(*this, out, dump_style::full);
     out.flush();
     deadlock_dump_ = std::move(dump);
   } catch (const std::bad_alloc&) {

@@ -23,6 +23,7 @@
 #include "weft/sched/dump.hpp"
 #include "weft/sched/embedded.hpp"
 #include "weft/sched/interrupt.hpp"
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/sysmon.hpp"
 #include "weft/sched/take_away.hpp"
@@ -57,6 +58,7 @@ bool scheduler::wait_until(std::int64_t deadline, Done done) {
 }
 
 bool scheduler::stop(end_policy policy) {
+  if (is_forked_child()) return false;  // its threads are the parent's
   std::int64_t deadline = monotonic_ns() + stop_limit;
   bool unwound = policy != end_policy::abandon;
   if (policy == end_policy::wait) {
@@ -145,8 +147,9 @@ bool scheduler::unwind_all(std::int64_t deadline) {
   for_each_record([&](fiber& f) {
     // A timer that sysmon fires, another runtime or a plain thread may be making a fiber just now:
     // that one learns of the end when it parks.
-    const fiber_state state = f.state.load(acquire);  // pairs: sched.wakes
-    if (state == fiber_state::free || state == fiber_state::fresh || f.is_service) return;
+    const fiber_state state = f.state.load(acquire);     // pairs: sched.wakes
+    const bool is_service = f.is_service.load(relaxed);  // relaxed: the machines are stopped
+    if (state == fiber_state::free || state == fiber_state::fresh || is_service) return;
     // One that is being unwound already waits in a destructor, for what has to come by itself.
     if (f.extra() != nullptr && f.extra()->unwinding.is_active()) return;
     f.exits = true;
@@ -178,7 +181,7 @@ void scheduler::abandon_all() noexcept {
   if (left_after_unwinding_) {
     report out;
     out.line("weft: these fibers could not be unwound, they wait in a destructor:");
-    dump_fibers(*this, out, dump_style::with_stacks);
+    dump_fibers(*this, out, dump_style::full);
   }
   for_each_record([&](fiber& f) {
     const fiber_state state = f.state.load(relaxed);  // relaxed: the machines are stopped
@@ -203,7 +206,7 @@ void scheduler::name_machines_that_stay() noexcept {
   // pairs: sched.machines
   for (machine* m = machines_.load(acquire); m != nullptr; m = m->next_machine) {
     if (m->has_ended.load(acquire)) continue;  // pairs: sched.machines
-    if (const fiber* f = m->current()) dump_fiber(*f, out, dump_style::plain);
+    if (fiber* f = m->current()) dump_fiber(*f, out, dump_style::plain);
   }
 }
 

@@ -302,6 +302,7 @@ struct machine_starter {
     machine& m = *static_cast<machine*>(argument);
     alt_stack signals;
     m.thread = thread_state_of_caller();
+    m.thread_id.store(current_thread_id(), relaxed);  // relaxed: for reports
     describe_own_thread(m.loop);
     set_this_machine(&m);
     m.home->machine_main(m);

@@ -14,6 +14,7 @@
 #include "weft/arch/fence.hpp"
 #include "weft/base/error.hpp"
 #include "weft/sched/embedded.hpp"
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/registry.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/sysmon.hpp"
@@ -26,6 +27,7 @@ scheduler::scheduler(const scheduler_options& options)
       is_alone_(options.seed != 0 || !options.own_threads),
       stacks_(options.stack_size),
       seeded_random_(options.seed) {
+  refuse_forked_child();
   prepare_fences();
   poller_ = options.make_poller();
   sysmon_ = std::make_unique<sysmon>(*this);

@@ -14,6 +14,7 @@
 
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
@@ -44,6 +45,7 @@ void ready(fiber* f) noexcept {
   if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_release(&f->self);
   machine* m = current_machine();
   if (m == nullptr || m->home != f->home) {
+    refuse_forked_child();
     // The end of a run waits for whoever is in here.
     scheduler& home = *f->home;
     home.foreign_readies_.fetch_add(1, acq_rel);     // pairs: sched.wakes

@@ -1,10 +1,14 @@
 // Fatal reports of the scheduler: uncaught exceptions, stack overflow, limits.
 #include "weft/sched/reports.hpp"
 
+#include <iterator>
+
 #include "weft/arch/altstack.hpp"
 #include "weft/arch/backtrace.hpp"
+#include "weft/arch/places.hpp"
 #include "weft/arch/report.hpp"
 #include "weft/sched/dump.hpp"
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/registry.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
@@ -12,8 +16,6 @@
 namespace weft::inline WEFT_ABI::detail {
 
 namespace {
-
-constexpr std::size_t max_report_frames = 100;
 
 void print_title(const fiber& f, report& out) {
   out.text("fiber ").number(f.id.load(relaxed)).text(" [running]:");  // relaxed: its own
@@ -24,26 +26,46 @@ void print_title(const fiber& f, report& out) {
 // An exception that nobody catches, a noexcept frame that one meets, or std::terminate itself.
 bool on_terminate(const std::exception_ptr& exception) noexcept {
   const fiber* f = this_fiber_or_null();
-  if (f == nullptr) return false;
+  if (f == nullptr && current_machine() == nullptr) return false;
   if (!begin_fatal_report()) end_process(2);
   {
     report out;
-    if (is_being_unwound()) {
+    if (f == nullptr) {
+      out.line(
+          "fatal error: std::terminate was called on a thread of weft's own: it was ended from "
+          "outside, by pthread_cancel or an exception");
+    } else if (is_being_unwound()) {
+      const raw_symbol refusing = describe_raw(f->extra()->unwinding.frame());
       out.line(
           "fatal error: exit_fiber met a frame that lets no exception pass (a noexcept function, "
-          "or a destructor during unwinding)");
+          "or a destructor during unwinding):");
+      out.text("\t").line(refusing.function[0] != '\0' ? demangle(refusing.function) : "???");
     } else if (exception != nullptr) {
       describe_exception(exception, out);
     } else {
       out.line("fatal error: std::terminate was called");
     }
     out.line();
-    print_title(*f, out);
-    void* pcs[max_report_frames];
-    print_stack(out, pcs, capture(pcs, max_report_frames, 1), names::demangled);
-    print_creation(*f, out);
+    if (f != nullptr) print_title(*f, out);
+    print_own_stack(out);
+    if (f != nullptr) print_creation(*f, out);
   }
   end_process(2);
+}
+
+// A recursion shows at the inner end, and where it began at the outer one.
+void print_full_stack(const saved_registers& from, report& out) {
+  constexpr std::size_t at_inner_end = 40;
+  constexpr std::size_t at_outer_end = 20;
+  static void* pcs[std::size_t{1} << 14U];  // too much for any stack; there is one fatal report
+  const std::size_t n = capture(from, pcs, std::size(pcs));
+  if (n <= at_inner_end + at_outer_end) {
+    print_stack(out, pcs, n, names::raw);
+    return;
+  }
+  print_stack(out, pcs, at_inner_end, names::raw);
+  out.text("\t... ").number(n - at_inner_end - at_outer_end).line(" more frames");
+  print_stack(out, pcs + n - at_outer_end, at_outer_end, names::raw);
 }
 
 // On the alternate stack; the fiber's own is full.
@@ -62,9 +84,7 @@ void on_overflow(const stack_place& place, void*, void* ucontext) {
               " bytes; a larger one: weft::options::stack_size, or "
               "weft::fiber_options::stack_size");
     }
-    void* pcs[max_report_frames];
-    const std::size_t n = capture(registers_of_interrupted(ucontext), pcs, max_report_frames);
-    print_stack(out, pcs, n, names::raw);
+    print_full_stack(registers_of_interrupted(ucontext), out);
     if (f != nullptr) print_creation(*f, out);
   }
   end_process(2);
@@ -73,6 +93,7 @@ void on_overflow(const stack_place& place, void*, void* ucontext) {
 }  // namespace
 
 void install_reports() noexcept {
+  watch_for_misuse();
   install_terminate_handler(on_terminate);
   install_overflow_handler(on_overflow);
   set_dump_hook([](report& out) noexcept { dump_all(out, dump_style::plain); });
@@ -87,7 +108,7 @@ void report_too_many_machines(unsigned limit) noexcept {
         .line(
             " OS threads (weft::options::max_machines): too many pinned fibers or blocking calls");
     out.line();
-    dump_all(out, dump_style::plain);
+    dump_all(out, dump_style::raw);
   }
   end_process(2);
 }
@@ -111,7 +132,7 @@ void report_out_of_stacks(std::size_t waiting, bool at_map_limit) noexcept {
         .number(waiting)
         .line(", and no fiber that has one can leave it");
     out.line();
-    dump_all(out, dump_style::plain);
+    dump_all(out, dump_style::raw);
   }
   end_process(2);
 }

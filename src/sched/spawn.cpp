@@ -10,6 +10,7 @@
 // Order       pair sched.slabs: a slab is linked with release -> reports acquire it.
 //             pair sched.ended: a fiber's end is counted with release -> num_fibers acquires it:
 //             its creation is visible.
+#include <functional>
 #include <memory>
 #include <new>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "weft/arch/pages.hpp"
 #include "weft/arch/report.hpp"
 #include "weft/base/error.hpp"
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
@@ -121,10 +123,19 @@ void scheduler::add_slab() {
   slab->count = bytes / sizeof(fiber);
   slab->records = static_cast<fiber*>(memory);
   for (std::size_t i = 0; i < slab->count; ++i) {
-    free_records_.push_back(::new (static_cast<void*>(slab->records + i)) fiber);
+    auto* f = ::new (static_cast<void*>(slab->records + i)) fiber;
+    f->home = this;
+    free_records_.push_back(f);
   }
   slab->next = slabs_.load(relaxed);  // relaxed: under the lock
   slabs_.store(slab, release);        // pairs: sched.slabs
+}
+
+bool scheduler::has_record(const fiber* f) const noexcept {
+  const std::less<const fiber*> below;
+  for (record_slab* s = slabs_.load(acquire); s != nullptr; s = s->next)  // pairs: sched.slabs
+    if (!below(f, s->records) && below(f, s->records + s->count)) return true;
+  return false;
 }
 
 void scheduler::free_slabs() noexcept {
@@ -266,12 +277,14 @@ std::size_t scheduler::num_fibers() const noexcept {
 
 new_fiber create_fiber(const callable_type& type, std::source_location where,
                        const fiber_attributes& attributes) {
+  refuse_forked_child();
+  if (const fiber* parent = this_fiber_or_null())
+    refuse_entry_from_handler(*current_machine(), *parent);
   if (attributes.stack_size > stack_pool::max_stack_size)
     throw_invalid_argument("weft::fiber_options: stack_size must be at most 1 GiB");
   scheduler& home = attributes.home != nullptr ? *attributes.home : scheduler::of_caller();
   fiber* f = home.new_record();
   if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_acquire(&f->self);
-  f->home = &home;
   // relaxed, here and below: the owner's; reports read them as they are
   f->type.store(&type, relaxed);                                 // relaxed: likewise
   f->created_at.function.store(where.function_name(), relaxed);  // relaxed: likewise
@@ -283,7 +296,7 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   f->has_readied = false;
   f->unwoken = 0;
   f->readied_at = 0;
-  f->is_service = attributes.service;
+  f->is_service.store(attributes.service, relaxed);  // relaxed: likewise
   f->keeps_stack = 0;
   f->pinned_to = nullptr;
   f->stack_size = static_cast<std::uint32_t>(attributes.stack_size);
@@ -291,7 +304,7 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   f->since.store(home.coarse_now(), relaxed);   // relaxed: for reports
   f->reason.store(wait_reason::none, relaxed);  // relaxed: for reports
   f->is_counted = true;
-  if (f->is_service) home.count_ended(*f);
+  if (attributes.service) home.count_ended(*f);
   try {
     if (attributes.stack_size != 0) home.make_pool(attributes.stack_size);
     f->callable = type.size <= fiber::inline_size && type.align <= alignof(std::max_align_t)

@@ -12,6 +12,7 @@
 
 #include "weft/arch/report.hpp"
 #include "weft/sched/departure.hpp"
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
@@ -89,7 +90,7 @@ void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::c
                              void* argument) {
   machine& m = *current_machine();
   fiber& f = *m.current();
-  enter(m);
+  if (WEFT_UNLIKELY(enter(m) != 0)) report_nested_entry();
   const bool in_call = f.in_call.load(relaxed);  // relaxed: its own
   if (WEFT_UNLIKELY(in_call)) static_cast<void>(take_lent_back(m));
   note_parking(m, f);
@@ -121,7 +122,8 @@ void commit_yield(void* argument) noexcept {
 void scheduler::yield_current() {
   machine& m = *current_machine();
   fiber& f = *m.current();
-  enter(m);
+  refuse_entry_from_handler(m, f);
+  if (WEFT_UNLIKELY(enter(m) != 0)) report_nested_entry();
   const bool in_call = f.in_call.load(relaxed);  // relaxed: its own
   if (WEFT_UNLIKELY(in_call)) static_cast<void>(take_lent_back(m));
   processor* p = m.p;
@@ -158,8 +160,8 @@ bool scheduler::bind(machine& m, fiber* f, bool cached_only) noexcept {
   return true;
 }
 
-// The first frame of every fiber. It has no handler: an exception that nobody catches ends in
-// std::terminate with the throwing stack intact.
+// The first frame of every fiber. It has a clean-up, but no handler: an exception that nobody
+// catches ends in std::terminate with the throwing stack intact.
 void fiber_entry(transfer_t t) {
   WEFT_MARK_STACK_BOTTOM();
   machine* m = current_machine();
@@ -167,6 +169,7 @@ void fiber_entry(transfer_t t) {
   arrived(t, f->self, m->thread);
   f->home->finish_departure(*m);
   leave(*m, 0);
+  const unwinding_guard guard;
   for (;;) {
     f->never_ran.store(false, relaxed);  // relaxed: for reports
     if (!f->exits) type_of(*f).invoke(f->callable);

@@ -59,6 +59,8 @@ void sysmon::run() noexcept {
       s_.schedtrace_line(now - started_);
       next_trace_ += s_.options_.trace_period_ms * ms;
     }
+    const std::int64_t stall_limit = s_.options_.stall_limit_ms * ms;
+    if (stall_limit != 0) stalls_.look(now, stall_limit);
     blocking_waits_ = false;
     const unsigned n = s_.made_.load(acquire);  // pairs: sched.processors
     for (unsigned i = 0; i < n; ++i) {
@@ -75,7 +77,9 @@ void sysmon::run() noexcept {
     const bool all_idle = s_.idle_count_.load(acquire) == s_.procs();  // pairs: sched.idle
     const bool no_machine = all_idle && s_.has_visible_work();
     watch_for_machines(no_machine, now);
-    if (none_to_retire && all_idle && !no_machine) {
+    // relaxed: a hint
+    const bool watches_hogs = stall_limit != 0 && s_.hogs_.load(relaxed) != 0;
+    if (none_to_retire && all_idle && !no_machine && !watches_hogs) {
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
     } else {
       idle_looks_ = 0;

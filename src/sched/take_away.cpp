@@ -7,11 +7,13 @@
 //             answers keeps its processor.
 #include "weft/sched/take_away.hpp"
 
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
 WEFT_COLD void answer_attention(machine& m) noexcept {
+  refuse_forked_child();
   std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
   for (;;) {
     const std::uint32_t state = word & attention::state_mask;

@@ -5,6 +5,7 @@
 #include "weft/base/error.hpp"
 #include "weft/sched/cancel_source.hpp"
 #include "weft/sched/interrupt.hpp"
+#include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 #include "weft/sched/waiter.hpp"
@@ -36,6 +37,7 @@ void refuse_parking_here(const machine& m) {
 }  // namespace
 
 WEFT_COLD void safepoint_slow() {
+  refuse_forked_child();
   machine& m = *current_machine();
   fiber* f = m.current();
   // Inside blocking(f) the processor is lent: there is nothing to yield.
@@ -142,8 +144,9 @@ std::uint32_t wait_state::park(commit release_locks, void* argument) {
   if (fiber_ == nullptr) return park_thread(release_locks, argument);
   machine& m = *current_machine();
   fiber& f = *fiber_;
+  refuse_entry_from_handler(m, f);
   if (WEFT_UNLIKELY(m.on_system_stack || f.exits || m.home->is_unwinding())) {
-    f.exits |= m.home->is_unwinding() && !f.is_service;
+    f.exits |= m.home->is_unwinding() && !f.is_service.load(relaxed);  // relaxed: its own
     if (m.on_system_stack || has_to_unwind(f)) {
       // A single wait must be off its list before the lock goes: who finds it there takes it for
       // parked. A shared one is still arming.
@@ -173,6 +176,7 @@ std::uint32_t wait_state::park(spinlock& held) {
 }
 
 std::uint32_t wait_state::park_thread(commit release_locks, void* argument) {
+  refuse_forked_child();
   if (kind_ == kind::single) {
     release_locks(argument);
     note_.wait();

@@ -68,6 +68,8 @@ class mutex_core::attempt : public waiter {
     }
   }
 
+  [[nodiscard]] const owner_mark& owner() const noexcept { return m_.owner_; }
+
   // By the unlocker, under the queue's lock.
   void grant(bool hand_over) noexcept {
     owns_ = hand_over;

@@ -8,6 +8,8 @@ class once_core::attempt {
  public:
   explicit attempt(once_core& o) noexcept : o_(o) {}
 
+  [[nodiscard]] const owner_mark& owner() const noexcept { return o_.runner_; }
+
   bool enrol(waiter& place) noexcept {
     if (o_.is_done()) return false;
     o_.queue_.push_back(place);
@@ -27,7 +29,10 @@ bool once_core::begin() {
   safepoint();
   std::uint32_t seen = fresh;
   // relaxed: what the function sees is what its caller knew
-  if (word_.compare_exchange(seen, running, relaxed)) return true;
+  if (word_.compare_exchange(seen, running, relaxed)) {
+    runner_.set();
+    return true;
+  }
   waiter place;
   attempt op(*this);
   const wait_limits none;
@@ -37,6 +42,7 @@ bool once_core::begin() {
 
 void once_core::finish() noexcept {
   woken_chain woken;
+  runner_.clear();
   queue_lock_.lock();
   word_.store(done, release);  // pairs: once.word
   while (waiter* w = pop_claimed(queue_)) woken.push_back(w);

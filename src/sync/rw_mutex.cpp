@@ -10,6 +10,8 @@ class rw_mutex_core::writing {
  public:
   explicit writing(rw_mutex_core& m) noexcept : m_(m) {}
 
+  [[nodiscard]] const owner_mark& owner() const noexcept { return m_.owner_; }
+
   bool enrol(waiter& place) noexcept {
     std::uint64_t seen = m_.word_.load(relaxed);  // relaxed: the exchanges below decide
     for (;;) {
@@ -45,6 +47,8 @@ class rw_mutex_core::writing {
 class rw_mutex_core::reading {
  public:
   explicit reading(rw_mutex_core& m) noexcept : m_(m) {}
+
+  [[nodiscard]] const owner_mark& owner() const noexcept { return m_.owner_; }
 
   bool enrol(waiter& place) noexcept {
     std::uint64_t seen = m_.word_.load(relaxed);  // relaxed: the exchanges below decide

@@ -35,8 +35,9 @@ class lone_fiber {
   [[nodiscard]] bool has_ended() const { return ended_; }
   [[nodiscard]] int times_swallowed() const { return swallowed_; }
   [[nodiscard]] const weft::detail::unwind_request& request() const { return request_; }
-  // What Boost.Context gave for it; valid while it is paused.
-  [[nodiscard]] const void* context() const { return self_.context; }
+  // What Boost.Context gave for it; null while it runs.
+  [[nodiscard]] const void* context() const { return self_.context.load(weft::detail::relaxed); }
+  [[nodiscard]] weft::detail::execution& side() { return self_; }
   // Looks at the exception state that the next fiber of this thread would find.
   std::function<void()> at_bottom = [] {};
 

@@ -73,7 +73,7 @@ inline std::string dump_text() {
 }
 
 inline std::optional<weft::debug::fiber_info> find_fiber(weft::fiber_id id) {
-  for (weft::debug::fiber_info& f : weft::debug::fibers()) {
+  for (weft::debug::fiber_info& f : weft::debug::fibers(weft::debug::stacks::none)) {
     if (f.id == id) return std::move(f);
   }
   return std::nullopt;

@@ -37,7 +37,7 @@ inline constexpr std::chrono::seconds patience{60};
 // One line per fiber, for messages.
 inline std::string fibers_text() {
   std::string text;
-  for (const weft::debug::fiber_info& f : weft::debug::fibers())
+  for (const weft::debug::fiber_info& f : weft::debug::fibers(weft::debug::stacks::none))
     text += "  fiber '" + f.name + "' [" + f.state + "] created at " + f.created_at.file + ":" +
             std::to_string(f.created_at.line) + "\n";
   return text;
@@ -73,7 +73,7 @@ inline void relax() {
 // How many fibers are blocked, in `state` or in any.
 inline std::size_t count_blocked(std::string_view state = {}) {
   std::size_t n = 0;
-  for (const weft::debug::fiber_info& f : weft::debug::fibers())
+  for (const weft::debug::fiber_info& f : weft::debug::fibers(weft::debug::stacks::none))
     n += is_blocked_in(f.state, state) ? 1 : 0;
   return n;
 }
@@ -172,7 +172,7 @@ class task {
   };
 
   [[nodiscard]] bool is_fiber_blocked(std::string_view wanted) const {
-    for (const weft::debug::fiber_info& f : weft::debug::fibers())
+    for (const weft::debug::fiber_info& f : weft::debug::fibers(weft::debug::stacks::none))
       if (f.id == state_->fiber) return is_blocked_in(f.state, wanted);
     return false;
   }

@@ -34,8 +34,10 @@ WEFT_NOINLINE std::size_t capture(void** pcs, std::size_t max, std::size_t skip 
 struct saved_registers {
 #if defined(__aarch64__)
   static constexpr std::size_t count = 11;  // x19..x29
+  static constexpr std::size_t frame_pointer = 10;
 #else
   static constexpr std::size_t count = 6;  // rbx, rbp, r12..r15
+  static constexpr std::size_t frame_pointer = 1;
 #endif
   void* pc = nullptr;  // in the instruction that was executing; null: not known
   void* sp = nullptr;
@@ -51,7 +53,8 @@ struct saved_registers {
 // Of what a signal interrupted: the third argument of its handler. pc is exact.
 [[nodiscard]] saved_registers registers_of_interrupted(const void* ucontext) noexcept;
 
-// The stack that the registers describe, innermost first, which must stand still.
+// The stack that the registers describe, innermost first, which must stand still. Code without
+// tables on a stack of a pool: by frame pointers.
 std::size_t capture(const saved_registers& from, void** pcs, std::size_t max) noexcept;
 
 // The chain of frame pointers from `fp` up; `pc` comes first. Reads only in [lower, upper).

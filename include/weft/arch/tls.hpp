@@ -17,6 +17,16 @@ namespace weft::inline WEFT_ABI::detail {
 
 class fiber;
 
+// The words of a fiber that inline code looks at; sched/fiber.hpp derives from it, as the first
+// base, so that both have one address.
+struct fiber_words {
+  atomic<std::uint64_t> id{0};
+};
+
+[[nodiscard]] inline std::uint64_t id_of(fiber& f) noexcept {
+  return static_cast<fiber_words*>(static_cast<void*>(&f))->id.load(relaxed);  // relaxed: its own
+}
+
 // The words of a machine that inline code looks at; sched/machine.hpp derives from it.
 //
 // attention (owner: its machine; others move it only as sched/take_away.hpp says)

@@ -17,6 +17,7 @@
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/cancel_source.hpp"
+#include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
 #include "weft/sched/waiter.hpp"
 
@@ -33,6 +34,8 @@ class join_core {
     return refs_.fetch_sub(1, acq_rel) == 1;  // pairs: join.refs
   }
 
+  // By the fiber that runs the callable, for reports.
+  void note_runner() noexcept { runner_.set(); }
   void fail(std::exception_ptr error) noexcept { error_ = std::move(error); }
   void succeed() noexcept { has_value_ = true; }
   // Wakes the joiners; the fiber's side touches nothing of it afterwards but its reference. Where
@@ -62,6 +65,7 @@ class join_core {
   bool is_detached_ = false;  // guarded by lock_
   bool has_value_ = false;
   wait_list joiners_;  // guarded by lock_
+  owner_mark runner_;
   std::exception_ptr error_;
   atomic<int> refs_{1};
 };
@@ -75,6 +79,7 @@ class join_state final : public join_core {
 
   template <class F>
   void run(F& f) {
+    note_runner();
     try {
       if constexpr (std::is_void_v<R>) {
         f();

@@ -27,6 +27,7 @@
 #include "weft/arch/spinlock.hpp"
 #include "weft/arch/stack.hpp"
 #include "weft/arch/switch.hpp"
+#include "weft/arch/tls.hpp"
 #include "weft/arch/unwind.hpp"
 #include "weft/sched/park.hpp"
 #include "weft/sched/wait_reason.hpp"
@@ -60,20 +61,19 @@ struct fiber_extra {
   unwind_request unwinding;
 };
 
-class fiber {
+class fiber : public fiber_words {
  public:
   static constexpr std::size_t inline_size = 128;
 
   execution self;
-  stack on;               // empty: not bound yet
-  fiber* next = nullptr;  // in a chain of fibers
-  scheduler* home = nullptr;
+  stack on;                    // empty: not bound yet
+  fiber* next = nullptr;       // in a chain of fibers
+  scheduler* home = nullptr;   // for ever
   wait_state* wait = nullptr;  // while parked
   machine* pinned_to = nullptr;
 
   // What reports read at any time stands in atomics; the owner writes.
   untold_atomic<fiber_extra*> extra_{nullptr};
-  atomic<std::uint64_t> id{0};
   atomic<std::int64_t> since{0};  // when it came into its state, coarsely
   atomic<fiber_state> state{fiber_state::free};
   atomic<wait_reason> reason{wait_reason::none};
@@ -82,7 +82,7 @@ class fiber {
   bool has_readied = false;     // since it last parked
   unsigned char unwoken = 0;    // counts the times that nobody was woken for it
   std::int64_t readied_at = 0;  // when it last made one runnable; 0: not timed
-  bool is_service = false;
+  atomic<bool> is_service{false};
   bool is_counted = false;  // in num_fibers
   bool exits = false;       // exit_fiber was called, or the run is being unwound
   atomic<bool> never_ran{true};

@@ -59,7 +59,13 @@ struct machine : machine_words {
   atomic<bool> has_ended{false};
   bool is_listed = false;
   os_thread os;
+  atomic<int> thread_id{0};  // once it runs
   random_source random;
+
+  // sysmon's own: see stalls.hpp.
+  std::uint32_t stall_question = 0;
+  std::int64_t stall_since = 0;
+  bool stall_told = false;
 };
 
 [[nodiscard]] WEFT_ALWAYS_INLINE machine* current_machine() noexcept {

@@ -13,8 +13,8 @@ void unregister_scheduler(scheduler& s) noexcept;
 // Calls visit for each, with the registry locked: they can't go meanwhile.
 void for_each_scheduler(void (*visit)(scheduler& s, void* argument), void* argument);
 
-// Without the lock: for fatal reports, when whoever holds it may never go on.
-void for_each_scheduler_unlocked(void (*visit)(scheduler& s, void* argument),
-                                 void* argument) noexcept;
+// Without the lock, for reports: whoever holds it may never go on, or be what a signal handler has
+// interrupted. They can't go meanwhile either.
+void for_each_scheduler_unlocked(void (*visit)(scheduler& s, void* argument), void* argument);
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -75,6 +75,7 @@ struct scheduler_options {
   // Nobody but its own fibers can wake it: started by run(), not by an object that others hold.
   bool is_closed_world = false;
   unsigned trace_period_ms = 0;  // WEFT_SCHEDTRACE
+  unsigned stall_limit_ms = 0;   // WEFT_STALLS; 0: stalls are not reported
   poller_factory make_poller = nullptr;
   void* owner = nullptr;  // the weft::runtime
 };
@@ -125,6 +126,8 @@ class scheduler {
 
   template <class F>
   void for_each_record(F&& visit) const;
+  // True: `f` points to one of its records.
+  [[nodiscard]] bool has_record(const fiber* f) const noexcept;
 
   // --- what its fibers do (switch_fiber.cpp, blocking.cpp) ---
   void park_current(wait_state* wait, wait_reason reason, wait_state::commit commit,
@@ -173,6 +176,7 @@ class scheduler {
  private:
   friend class sysmon;
   friend class embedded_loop;
+  friend class stall_watch;
   friend void fiber_entry(boost::context::detail::transfer_t t);
   friend void safepoint_slow();
   friend void ready(fiber* f) noexcept;

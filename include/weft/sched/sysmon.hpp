@@ -23,6 +23,7 @@
 #include "weft/arch/note.hpp"
 #include "weft/arch/thread.hpp"
 #include "weft/sched/processor.hpp"
+#include "weft/sched/stalls.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -30,7 +31,7 @@ class scheduler;
 
 class sysmon {
  public:
-  explicit sysmon(scheduler& s) noexcept : s_(s) {}
+  explicit sysmon(scheduler& s) noexcept : s_(s), stalls_(s) {}
 
   [[nodiscard]] std::errc start() noexcept;
   // Ends the thread and waits for it.
@@ -54,6 +55,7 @@ class sysmon {
   scheduler& s_;
   note note_;
   os_thread os_;
+  stall_watch stalls_;
   std::int64_t tick_ = 1'000'000;
   std::int64_t started_ = 0;
   std::int64_t next_trace_ = 0;

@@ -37,6 +37,7 @@
 #include "weft/arch/note.hpp"
 #include "weft/arch/spinlock.hpp"
 #include "weft/base/intrusive_list.hpp"
+#include "weft/sched/owner_mark.hpp"
 #include "weft/sched/timer_heap.hpp"
 #include "weft/sched/wait_reason.hpp"
 
@@ -108,6 +109,11 @@ class wait_state {
   // The index that was claimed, or no_index while there is none.
   [[nodiscard]] std::uint32_t claimed_index() const noexcept;
 
+  // For reports: who is to end the wait. Before the park.
+  void awaits(const owner_mark& owner) noexcept { awaited_ = &owner; }
+  // Null: not known. Read by whoever holds the parked fiber.
+  [[nodiscard]] const owner_mark* awaited() const noexcept { return awaited_; }
+
   // Takes a parked task's wake-up over from all sources; see interrupt.hpp.
   [[nodiscard]] bool take_over() noexcept;
 
@@ -135,6 +141,7 @@ class wait_state {
 
   fiber* fiber_;
   waiter* places_;
+  const owner_mark* awaited_ = nullptr;
   std::uint32_t place_count_;
   kind kind_;
   wait_reason reason_;

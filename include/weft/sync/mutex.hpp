@@ -28,6 +28,7 @@
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
+#include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
 #include "weft/sync/wait.hpp"
 
@@ -42,15 +43,19 @@ class mutex_core {
   void lock() {
     safepoint();
     std::uint32_t free = 0;
-    if (WEFT_LIKELY(word_.compare_exchange(free, locked, acquire))) return;  // pairs: mutex.word
-    lock_slow(wait_limits{});
+    // pairs: mutex.word
+    if (WEFT_UNLIKELY(!word_.compare_exchange(free, locked, acquire))) lock_slow(wait_limits{});
+    owner_.set();
   }
 
   // A source that has fired wins over a mutex that is free.
   [[nodiscard]] wait_end lock(const wait_limits& limits) {
     safepoint();
     if (is_canceled(limits)) return wait_end::canceled;
-    return try_lock() ? wait_end::granted : lock_slow(limits);
+    if (try_lock()) return wait_end::granted;
+    const wait_end end = lock_slow(limits);
+    if (end == wait_end::granted) owner_.set();
+    return end;
   }
 
   [[nodiscard]] bool try_lock() noexcept {
@@ -58,10 +63,12 @@ class mutex_core {
     while (!word_.compare_exchange(seen, seen | locked, acquire)) {  // pairs: mutex.word
       if ((seen & locked) != 0) return false;
     }
+    owner_.set();
     return true;
   }
 
   void unlock() {
+    owner_.clear();
     std::uint32_t mine = locked;
     if (WEFT_LIKELY(word_.compare_exchange(mine, 0, release))) return;  // pairs: mutex.word
     unlock_slow();
@@ -80,6 +87,7 @@ class mutex_core {
   [[nodiscard]] bool pass_to_waiter() noexcept;
   void give_wake_up_back() noexcept;
 
+  owner_mark owner_;  // the first: a report tells the mutex by its address
   atomic<std::uint32_t> word_{0};
   spinlock queue_lock_;
   wait_list queue_;  // guarded by queue_lock_; of attempts

@@ -13,6 +13,7 @@
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
+#include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
 #include "weft/sync/wait.hpp"
 
@@ -39,6 +40,7 @@ class once_core {
   static constexpr std::uint32_t running = 1;
   static constexpr std::uint32_t done = 2;
 
+  owner_mark runner_;  // the first: a report tells the once by its address
   atomic<std::uint32_t> word_{fresh};
   spinlock queue_lock_;
   wait_list queue_;  // guarded by queue_lock_

@@ -26,6 +26,7 @@
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
+#include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
 #include "weft/sync/wait.hpp"
 
@@ -39,18 +40,26 @@ class rw_mutex_core {
 
   void lock() {
     safepoint();
-    if (!try_lock()) lock_slow(wait_limits{});
+    if (try_lock()) return;
+    static_cast<void>(lock_slow(wait_limits{}));
+    owner_.set();
   }
   [[nodiscard]] wait_end lock(const wait_limits& limits) {
     safepoint();
     if (is_canceled(limits)) return wait_end::canceled;
-    return try_lock() ? wait_end::granted : lock_slow(limits);
+    if (try_lock()) return wait_end::granted;
+    const wait_end end = lock_slow(limits);
+    if (end == wait_end::granted) owner_.set();
+    return end;
   }
   [[nodiscard]] bool try_lock() noexcept {
     std::uint64_t free = 0;
-    return word_.compare_exchange(free, writer, acquire);  // pairs: rw_mutex.word
+    if (!word_.compare_exchange(free, writer, acquire)) return false;  // pairs: rw_mutex.word
+    owner_.set();
+    return true;
   }
   void unlock() {
+    owner_.clear();
     std::uint64_t mine = writer;
     if (WEFT_LIKELY(word_.compare_exchange(mine, 0, release))) return;  // pairs: rw_mutex.word
     unlock_slow();
@@ -104,6 +113,7 @@ class rw_mutex_core {
   [[nodiscard]] std::uint64_t claim_readers(woken_chain& woken) noexcept;
   void enter_readers(std::uint64_t entering, std::uint64_t cleared) noexcept;
 
+  owner_mark owner_;  // of the writer; the first: a report tells the mutex by its address
   atomic<std::uint64_t> word_{0};
   spinlock queue_lock_;
   wait_list writers_;  // guarded by queue_lock_

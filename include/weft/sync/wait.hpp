@@ -79,6 +79,11 @@ class unwound_grant {
   bool returned_ = false;
 };
 
+template <class Op>
+void tell_owner(wait_state& wait, Op& op) noexcept {
+  if constexpr (requires { op.owner(); }) wait.awaits(op.owner());
+}
+
 // Blocks the calling task in a queue guarded by `lock`. The operation supplies
 //   bool enrol(waiter&)                     under the lock: true: it put the place into its queue;
 //                                           false: there is nothing to wait for
@@ -86,6 +91,7 @@ class unwound_grant {
 //                                           ended the wait; the place is in the queue or was taken
 //                                           off by a granter that found the wait claimed
 //   void revoke(waiter&)                    as unwound_grant says
+//   const owner_mark& owner()               optional: who is to grant
 template <class Op>
 wait_end block_in_queue(spinlock& lock, wait_reason reason, const wait_limits& limits,
                         waiter& place, Op& op) {
@@ -94,6 +100,7 @@ wait_end block_in_queue(spinlock& lock, wait_reason reason, const wait_limits& l
   place.ok = false;
   if (limits.none()) {
     wait_state wait(wait_state::kind::single, reason, &place, 1);
+    tell_owner(wait, op);
     lock.lock();
     if (!op.enrol(place)) {
       lock.unlock();
@@ -106,6 +113,7 @@ wait_end block_in_queue(spinlock& lock, wait_reason reason, const wait_limits& l
   }
   multi_wait wait(reason, &place, 1);
   if (!arm_limits(wait, limits)) return wait_end::canceled;
+  tell_owner(wait, op);
   lock.lock();
   if (!op.enrol(place)) {
     lock.unlock();
