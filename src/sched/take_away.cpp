@@ -36,7 +36,10 @@ WEFT_COLD void answer_attention(machine& m) noexcept {
 
 std::uint32_t ask_for_processor(machine& m) noexcept {
   std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
-  if ((word & attention::state_mask) != attention::none) return 0;
+  const std::uint32_t state = word & attention::state_mask;
+  // Asked inside a bracket that did not look again, and forgotten since: it stands.
+  if (state == attention::requested) return word >> attention::number_shift;
+  if (state != attention::none) return 0;
   std::uint32_t number = ((word >> attention::number_shift) + 1) & 0xffffff;
   if (number == 0) number = 1;
   const std::uint32_t request =
@@ -55,13 +58,14 @@ bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept {
   // Looked at before the fence. pairs: attention.fences
   const bool passes_full_fences = m.passes_full_fences.load(acquire);
   const bool is_ordered = heavy_fence() || passes_full_fences;
-  // In this order: one that comes back from blocking(f) is in the runtime before it holds `p`
-  // again.
+  // In this order: one that is outside at the first look has finished its bracket, and what it did
+  // there to `p` (lent it, gave it up for another one) is seen by the second. From then on it can
+  // only come back from blocking(f) without a look at attention, and touches nothing of `p` there.
+  const bool outside = m.in_runtime.load(acquire) == 0;  // pairs: in_runtime.leave
   const bool holds =
       // pairs: processor.status
       p.status.load(acquire) == processor::word(processor::running, m.id);
-  const bool outside = m.in_runtime.load(acquire) == 0;  // pairs: in_runtime.leave
-  std::uint32_t word = m.attention.load(relaxed);        // relaxed: exchanged below
+  std::uint32_t word = m.attention.load(relaxed);  // relaxed: exchanged below
   for (;;) {
     if ((word & attention::state_mask) != attention::requested ||
         word >> attention::number_shift != number)

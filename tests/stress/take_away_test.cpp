@@ -147,7 +147,8 @@ class contest {
     std::uint32_t number = weft::detail::ask_for_processor(m);
     e_.that(number != 0, "no earlier request stands");
     linger(random.below(4) == 0 ? random.below(400) : 0);
-    if (const std::uint32_t later = weft::detail::ask_for_processor(m)) {
+    const std::uint32_t later = weft::detail::ask_for_processor(m);
+    if (later != 0 && later != number) {
       e_.that(!weft::detail::is_unanswered(m, number), "who may be asked again has answered");
       if (!takes_nothing(m, number, "an old request")) return false;
       number = later;

@@ -16,14 +16,17 @@
 //             or the machine sees requested or taken, and the CAS decides between them. A machine
 //             inside the bracket when the taker looks keeps its processor; one that went in and out
 //             between answered the request, so the taker's CAS fails; a stale taker fails by the
-//             number n.
+//             number n. in_runtime is read before the status: a machine may lend its processor, or
+//             change it for another one, inside a bracket that began before the request.
+//             A request that was made inside a bracket stands after it, also when sysmon has
+//             forgotten it: it is taken up by the next question.
 // attention   bits 0..1 none, requested, taken; bits 2..7 reasons; bits 8..31 the request's number.
 // Reasons     are set by anyone and cleared by the machine at its next safepoint: yield (its slice
 //             is over or others wait), exit (its fiber is to be unwound).
 // Fiber code  outside a bracket touches only what belongs to its machine or its fiber, so it may
 //             run on after its processor was taken: a hog, until its next entry.
 // Invariants  I1 a processor is touched by its holder only, inside the holder's bracket
-//                                                               (stress test "take_away I1")
+//                                         (model take_away; stress test "take_away I1")
 // Order       pair attention.word: taker's CAS releases -> the machine's acquires, and the reverse.
 //             pair attention.fences: set by the machine -> the taker: full fences are passed.
 //             pair in_runtime.leave: leave releases -> the taker's look acquires: all that the
@@ -67,7 +70,8 @@ WEFT_ALWAYS_INLINE void leave(machine& m, std::uint32_t outer) noexcept {
   m.in_runtime.store(outer, release);  // pairs: in_runtime.leave
 }
 
-// By sysmon. Returns the number of the request; 0: one is under way, or was just answered.
+// By sysmon. Returns the number of the request, which may be an older one that stands; 0: the
+// processor was just taken, or the word has just changed.
 [[nodiscard]] std::uint32_t ask_for_processor(machine& m) noexcept;
 // By sysmon, later. True: `p` is the caller's. False: the machine answered, or is in the runtime.
 [[nodiscard]] bool take_processor(machine& m, processor& p, std::uint32_t number) noexcept;
