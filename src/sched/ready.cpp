@@ -151,13 +151,12 @@ void scheduler::wake_one() noexcept {
       }
       if (!poller_broken_ || m != nullptr) p = pop_idle_processor_locked(wakes_sysmon);
     }
+    // Not later: others may have woken nobody because of our mark. Who puts a processor into the
+    // idle list after this, or leaves the poller, finds their work, and finds nobody spinning.
+    if (p == nullptr) spinning_.fetch_sub(1, seq_cst);  // pairs: sched.wake
   }
   if (wakes_sysmon) wake_sysmon();
-  if (p != nullptr) {
-    start_with(*p, m, true);
-    return;
-  }
-  spinning_.fetch_sub(1, seq_cst);  // pairs: sched.wake
+  if (p != nullptr) start_with(*p, m, true);
   if (breaks) poller_->break_wait();
 }
 

@@ -1,5 +1,6 @@
 // The machine's loop: where the next fiber comes from.
 #include "weft/arch/clock.hpp"
+#include "weft/arch/fence.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
 
@@ -217,7 +218,9 @@ bool scheduler::start_spinning(machine& m) noexcept {
 // while there is work and a processor is idle.
 void scheduler::stop_spinning(machine& m) noexcept {
   m.is_spinning = false;
-  if (spinning_.fetch_sub(1, seq_cst) == 1) wake_one();  // pairs: sched.wake
+  if (spinning_.fetch_sub(1, seq_cst) != 1) return;  // pairs: sched.wake
+  full_fence();
+  wake_one();
 }
 
 // Without having found work.

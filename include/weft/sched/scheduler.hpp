@@ -16,7 +16,11 @@
 //               then wake one                        then take a processor back
 //
 //             At most half as many machines spin as are busy. A woken machine spins; when it finds
-//             work and was the last to spin, it wakes another.
+//             work and was the last to spin, it wakes another. A waker counts as spinning until
+//             whom it wakes does; where it finds nobody it takes its mark back under the lock, so
+//             that who goes idle later sees the work that others left to that mark.
+//             Without sysmon's help no wake-up is lost (model wake); what is deliberately not woken
+//             for (wake policy, ready.cpp) and threads that the system refuses are left to it.
 // Poller      one idle machine sits in the poller until the next timer is due; the others sleep on
 //             their notes. Timers of a busy processor are looked at by its machine every 61st
 //             choice, by idle machines and by sysmon.
