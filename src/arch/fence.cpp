@@ -55,12 +55,18 @@ bool heavy_fence() noexcept {
     // relaxed: who is known to have seen it is the caller's affair
     if (errno != ENOMEM) {
       was_refused.store(true, relaxed);              // relaxed: likewise
-      fence_needs_instruction.store(true, relaxed);  // relaxed: likewise
+      fence_needs_instruction.store(true, release);  // pairs: fence.refused
     }
   }
 #endif
   std::atomic_thread_fence(seq_cst);  // pairs: fence.asymmetric
   return false;
+}
+
+bool fences_were_always_full() noexcept {
+  // relaxed: ordered by the acquire before it
+  return fence_needs_instruction.load(acquire) &&  // pairs: fence.refused
+         !was_refused.load(relaxed);               // relaxed: likewise
 }
 
 void set_fences_for_testing(bool use_membarrier) noexcept {

@@ -43,7 +43,11 @@ hold::hold(execution& e) noexcept : e_(e), context_(nullptr) {
   // relaxed: saves the fence for most of those that run
   if (e.context.load(relaxed) == nullptr) return;
   e.holders.fetch_add(1, acq_rel);  // pairs: switch.hold
-  heavy_fence();
+  // Where membarrier was refused after it had worked nobody can be held any more.
+  if (!heavy_fence() && !fences_were_always_full()) {
+    let_go();
+    return;
+  }
   context_ = e.context.load(acquire);  // pairs: switch.context
   if (context_ == nullptr) let_go();
 }

@@ -13,6 +13,8 @@
 // Order       pair fence.asymmetric: heavy_fence() stands against every light_fence().
 //             pair fence.full: full_fence() stands against another full_fence(), or a seq_cst
 //             exchange.
+//             pair fence.refused: a refusal is marked before the fast sides go over -> who finds
+//             that they do knows why.
 // Seen by     stress test "fence: one of the two sides sees the other", in both modes.
 #pragma once
 
@@ -35,6 +37,8 @@ WEFT_ALWAYS_INLINE void light_fence() noexcept {
 
 // False: it holds against those only that were known before the call to pass full fences.
 [[nodiscard]] bool heavy_fence() noexcept;
+// True: membarrier has never worked here, so that it holds against everybody all the same.
+[[nodiscard]] bool fences_were_always_full() noexcept;
 
 // Between a store and a load that may not be seen in the other order, on both sides alike.
 inline void full_fence() noexcept {
