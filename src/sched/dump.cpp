@@ -86,13 +86,13 @@ class likeness_table {
   void count(std::uint64_t likeness) noexcept {
     if (entry* e = find(likeness)) ++e->count;
   }
-  // For how many fibers the one at hand is to be printed; 0: an earlier one stood for it.
+  // For how many fibers the one at hand is to be printed; 0: an earlier one stood for it. One that
+  // has come into a group after the count is printed by itself, so that none is left out.
   [[nodiscard]] std::size_t take(std::uint64_t likeness) noexcept {
     entry* e = find(likeness);
     if (e == nullptr) return 1;
-    if (e->is_printed) return 0;
-    e->is_printed = true;
-    return std::max<std::size_t>(e->count, 1);
+    if (e->met++ == 0) return std::max<std::size_t>(e->count, 1);
+    return e->met <= e->count ? 0 : 1;
   }
 
  private:
@@ -101,7 +101,7 @@ class likeness_table {
   struct entry {
     std::uint64_t likeness = 0;  // 0: free
     std::uint32_t count = 0;
-    bool is_printed = false;
+    std::uint32_t met = 0;  // by take()
   };
 
   // Null: full.
