@@ -8,13 +8,6 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
-namespace {
-
-// A timer that finds no memory for the fiber that it needs tries again so much later.
-constexpr std::int64_t retry_after_ns = 1'000'000;
-
-}  // namespace
-
 // Walks the tree in a fiber, for a node that has children when its time has come.
 class deadline_node::expiry {
  public:
@@ -89,7 +82,7 @@ std::int64_t deadline_node::on_timer(timer_node& timer, std::int64_t now) noexce
     ::new (made.callable) expiry(node);
     submit(made.f);
   } catch (const std::bad_alloc&) {
-    return now + retry_after_ns;
+    return node.own_timer_.retry.after_refusal(now);
   }
   return never;
 }

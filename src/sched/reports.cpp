@@ -121,6 +121,14 @@ void report_no_thread() noexcept {
   end_process(2);
 }
 
+void report_no_memory_for_timer() noexcept {
+  if (!begin_fatal_report()) end_process(2);
+  report().line(
+      "fatal error: out of memory: a timer is due, and for a second there was none for the fiber "
+      "that it starts");
+  end_process(2);
+}
+
 void report_out_of_stacks(std::size_t waiting, bool at_map_limit) noexcept {
   if (!begin_fatal_report()) end_process(2);
   {

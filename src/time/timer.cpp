@@ -2,6 +2,7 @@
 #include "weft/time/timer.hpp"
 
 #include <new>
+#include <utility>
 
 #include "weft/base/error.hpp"
 #include "weft/chan/section.hpp"
@@ -10,9 +11,6 @@
 namespace weft::inline WEFT_ABI::detail {
 
 namespace {
-
-// A fire function that finds no memory for a fiber tries again so much later.
-constexpr std::int64_t retry_fire_after_ns = 1'000'000;
 
 // The first point of the grid due + n * period, n > 0, that is after `now`.
 std::int64_t next_on_grid(std::int64_t due, std::int64_t period, std::int64_t now) noexcept {
@@ -116,10 +114,12 @@ bool chan_timer::reset(std::int64_t delay, std::int64_t period) {
 
 std::int64_t func_timer::on_timer(timer_node& node, std::int64_t now) noexcept {
   auto& timer = static_cast<func_timer&>(node);
+  const timer_retry before = std::exchange(timer.retry_, timer_retry{});
   try {
     timer.shared_function::start(timer.home_);  // takes over the count of being armed
   } catch (const std::bad_alloc&) {
-    return now + retry_fire_after_ns;
+    timer.retry_ = before;
+    return timer.retry_.after_refusal(now);
   }
   return never;
 }

@@ -98,7 +98,7 @@ call_counts count_calls(const std::string& call) {
 
 bool is_report(const std::string& err) {
   for (const char* known :
-       {"fatal error: out of fiber stacks: ",
+       {"fatal error: out of fiber stacks: ", "fatal error: out of memory: a timer is due, ",
         "fatal error: the system refuses an OS thread, and the runtime has none that could run",
         "fatal error: the system refuses to wake a thread: futex, errno ",
         "fatal error: the poller can't go on: ", "panic: std::bad_alloc"}) {

@@ -1,14 +1,21 @@
 // Functions that a timer starts: when, how often, stopped or not, and what becomes of them.
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/child.hpp"
 #include "support/record.hpp"
 #include "support/run.hpp"
 #include "support/virtual_time.hpp"
+#include "weft/arch/fault.hpp"
+#include "weft/chan.hpp"
 #include "weft/runtime.hpp"
 #include "weft/time.hpp"
 
@@ -163,4 +170,29 @@ TEST_CASE("after_func: starting and stopping at the same time loses and doubles 
     test::until([&] { return ran.count() + stopped >= rounds; }, "all have run or were stopped");
     CHECK(ran.count() + stopped == rounds);
   });
+}
+
+TEST_CASE("after_func: without memory for its fiber for a second the process ends with a report",
+          "[time][os]") {
+  const test::child_end end = test::in_child([] {
+    weft::run(
+        [] {
+          weft::detail::set_fault_hook_for_testing([](const char* call) noexcept {
+            return std::strcmp(call, "mmap") == 0 ? ENOMEM : 0;
+          });
+          const weft::chan<int> never = weft::make_chan<int>();
+          const weft::timer t = weft::after_func(1ms, [] { std::puts("has run"); });
+          try {
+            for (;;) weft::go([never] { (void)never.recv(); });
+          } catch (const std::bad_alloc&) {  // no record is left
+          }
+          (void)never.recv();
+        },
+        weft::options{.procs = 1});
+  });
+  CHECK(end.status == 2);
+  CHECK(end.out.empty());
+  CHECK(end.err.rfind("fatal error: out of memory: a timer is due, and for a second there was none "
+                      "for the fiber that it starts\n",
+                      0) == 0);
 }

@@ -51,6 +51,7 @@
 #include "weft/chan/channel.hpp"
 #include "weft/sched/cancel_source.hpp"
 #include "weft/sched/timer_heap.hpp"
+#include "weft/sched/timer_retry.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -172,6 +173,7 @@ class deadline_node final : public cancel_node {
  private:
   struct deadline_timer : timer_node {
     deadline_node* owner = nullptr;
+    timer_retry retry;
   };
   class expiry;
 

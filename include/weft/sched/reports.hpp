@@ -12,6 +12,7 @@ void install_reports() noexcept;
 
 [[noreturn]] WEFT_COLD void report_too_many_machines(unsigned limit) noexcept;
 [[noreturn]] WEFT_COLD void report_no_thread() noexcept;
+[[noreturn]] WEFT_COLD void report_no_memory_for_timer() noexcept;
 [[noreturn]] WEFT_COLD void report_out_of_stacks(std::size_t waiting, bool at_map_limit) noexcept;
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -23,6 +23,7 @@
 #include "weft/chan/channel.hpp"
 #include "weft/sched/shared_function.hpp"
 #include "weft/sched/timer_heap.hpp"
+#include "weft/sched/timer_retry.hpp"
 #include "weft/time/clock.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -91,6 +92,7 @@ class func_timer : public timer_node, public shared_function {
 
   spinlock lock_;
   scheduler* home_ = nullptr;  // in which it is armed
+  timer_retry retry_;
 };
 
 template <class F>
