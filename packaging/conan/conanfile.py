@@ -1,4 +1,4 @@
-"""The Conan recipe of weft, for the tree that it stands in: `conan create packaging/conan`."""
+# The Conan recipe of weft, for the tree that it stands in: `conan create packaging/conan`.
 
 import os
 import re

@@ -16,8 +16,8 @@ if(WEFT_SANITIZE)
   add_link_options(-fsanitize=${WEFT_SANITIZE})
 endif()
 
-# Warnings are errors in what is built as part of weft's own project. As a subproject and in packages
-# they stay off: a newer compiler than ours must not break somebody's build.
+# Warnings are errors in what is built as part of weft's own project. As a subproject and in
+# packages they stay off: a newer compiler than ours must not break somebody's build.
 function(weft_own_target target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE

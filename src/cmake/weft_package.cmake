@@ -50,8 +50,9 @@ CMake and pkg-config.")
 # What Debian wants to find beside each package's files.
 foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   string(TOUPPER ${component} weft_component)
+  set(weft_package ${CPACK_DEBIAN_${weft_component}_PACKAGE_NAME})
   install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright COMPONENT ${component}
-          DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/${CPACK_DEBIAN_${weft_component}_PACKAGE_NAME})
+          DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/${weft_package})
 endforeach()
 
 include(CPack)

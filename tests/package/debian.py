@@ -1,11 +1,9 @@
-#!/usr/bin/env python3
-"""The Debian packages that CPack makes of a shared tree: what they say, hold, and are good for.
-
-usage: debian.py TREE FOLDER VERSION COMPILER SOURCE
-
-Makes them of the build tree TREE, unpacks both below FOLDER as an installation would, and builds
-and runs SOURCE with what is there.
-"""
+# The Debian packages that CPack makes of a shared tree: what they say, hold, and are good for.
+#
+# usage: debian.py TREE FOLDER VERSION COMPILER SOURCE
+#
+# Makes them of the build tree TREE, unpacks both below FOLDER as an installation would, and builds
+# and runs SOURCE with what is there.
 
 import os
 import pathlib

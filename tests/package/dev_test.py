@@ -1,12 +1,10 @@
-#!/usr/bin/env python3
-"""What ./dev installs where something is missing, with package managers that only take notes.
-
-usage: dev_test.py PATH-OF-DEV
-
-Each case is a folder with a copy of the script and a PATH of its own: a few programs of the system,
-the stand-ins for what the case has, and a package manager that writes down its arguments and then
-puts there what was asked for.
-"""
+# What ./dev installs where something is missing, with package managers that only take notes.
+#
+# usage: dev_test.py PATH-OF-DEV
+#
+# Each case is a folder with a copy of the script and a PATH of its own: a few programs of the
+# system, the stand-ins for what the case has, and a package manager that writes down its arguments
+# and then puts there what was asked for.
 
 import os
 import pathlib

@@ -1,14 +1,12 @@
-#!/usr/bin/env python3
-"""The recipes in packaging/, as far as their tools are here and run without a network.
-
-usage: recipes.py conan|vcpkg SOURCE FOLDER VERSION COMPILER LAUNCHER
-
-conan   makes the package with the system's libraries and runs its test package; where there is no
-        conan, the recipe is only parsed.
-vcpkg   compares the manifest with the tree; runs the port with functions of our own in the place
-        of vcpkg's, which do the same with one build; and lets vcpkg, where it is there, format the
-        manifest.
-"""
+# The recipes in packaging/, as far as their tools are here and run without a network.
+#
+# usage: recipes.py conan|vcpkg SOURCE FOLDER VERSION COMPILER LAUNCHER
+#
+# conan   makes the package with the system's libraries and runs its test package; where there is no
+#         conan, the recipe is only parsed.
+# vcpkg   compares the manifest with the tree; runs the port with functions of our own in the place
+#         of vcpkg's, which do the same with one build; and lets vcpkg, where it is there, format
+#         the manifest.
 
 import ast
 import json
@@ -84,9 +82,13 @@ def conan(source, folder, version, compiler, _):
         return
     environment = {**os.environ, "CONAN_HOME": str(folder / "home"), "CXX": compiler}
     run("conan", "profile", "detect", "--force", env=environment)
-    printed = run("conan", "create", recipe, "--no-remote", "-s", "compiler.cppstd=20",
-                  "-o", "&:system_libraries=True", "-c",
-                  "tools.cmake.cmaketoolchain:extra_variables={'CMAKE_UNITY_BUILD': 'ON'}",
+    # Its test package would be built where it stands, in the tree.
+    shutil.copytree(recipe / "test_package", folder / "test_package", dirs_exist_ok=True)
+    common = ("--no-remote", "-s", "compiler.cppstd=20", "-o", "weft/*:system_libraries=True")
+    run("conan", "create", recipe, "--test-folder", "", *common,
+        "-c", "tools.cmake.cmaketoolchain:extra_variables={'CMAKE_UNITY_BUILD': 'ON'}",
+        env=environment)
+    printed = run("conan", "test", folder / "test_package", f"weft/{version}", *common,
                   env=environment)
     check(f"weft {version}: 42" in printed, f"the test package did not run:\n{printed}")
     print("conan: the package was made and its test package ran")

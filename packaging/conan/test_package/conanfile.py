@@ -1,4 +1,4 @@
-"""A consumer of the package: built, and run where the build machine can."""
+# A consumer of the package: built, and run where the build machine can.
 
 import os
 

@@ -8,8 +8,9 @@
 int main() {
   return weft::run([] {
     void* plugin = weft::blocking([] { return dlopen(COLLECTOR, RTLD_NOW | RTLD_LOCAL); });
-    auto* collect_there =
-        plugin == nullptr ? nullptr : reinterpret_cast<decltype(&collect)>(dlsym(plugin, "collect"));
+    auto* collect_there = plugin == nullptr
+                              ? nullptr
+                              : reinterpret_cast<decltype(&collect)>(dlsym(plugin, "collect"));
     if (collect_there == nullptr) {
       std::printf("no plugin: %s\n", dlerror());
       return 1;
