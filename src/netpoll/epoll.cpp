@@ -33,7 +33,7 @@ namespace {
 
 constexpr int events_per_wait = 128;
 constexpr std::int64_t second = 1'000'000'000;
-constexpr int most_tries = 100;  // of a call that a signal interrupts
+constexpr int most_wait_tries = 100;  // of a call that a signal interrupts
 
 class owned_fd {
  public:
@@ -101,7 +101,7 @@ class epoll_poller final : public poller {
       const ssize_t n =
           may_fail("eventfd_write", [&] { return ::write(break_.get(), &one, sizeof one); });
       if (n >= 0 || errno == EAGAIN) return;
-      if (errno != EINTR || tries == most_tries) report_poller_lost("eventfd", errno);
+      if (errno != EINTR || tries == most_wait_tries) report_poller_lost("eventfd", errno);
     }
   }
 

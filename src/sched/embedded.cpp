@@ -8,6 +8,7 @@
 #include "weft/arch/fence.hpp"
 #include "weft/base/error.hpp"
 #include "weft/sched/scheduler.hpp"
+#include "weft/sched/sysmon.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -17,7 +18,6 @@ constexpr std::uint32_t by_turn = 0;
 constexpr std::uint32_t by_time = 1;
 
 constexpr std::int64_t between_trims = 1'000'000'000;
-constexpr std::size_t warm_stacks_kept = 64;
 
 const void* this_thread() noexcept { return thread_state_of_caller().error_number; }
 

@@ -22,7 +22,6 @@ constexpr std::int64_t timer_grain = 100 * us;   // due timers of busy processor
 constexpr std::int64_t long_slice = 10 * ms;
 constexpr std::int64_t short_slice = 500 * us;
 constexpr int idle_looks_before_sleep = 10;
-constexpr std::size_t warm_stacks_kept = 64;
 constexpr std::int64_t stack_retry = 10 * ms;
 constexpr std::size_t sysmon_stack = std::size_t{512} * 1024;  // it prints reports
 constexpr std::int64_t machine_patience = 1000 * ms;

@@ -18,6 +18,7 @@
 // Order       pair sysmon.ends: set by stop(), seen by the thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "weft/arch/note.hpp"
@@ -28,6 +29,9 @@
 namespace weft::inline WEFT_ABI::detail {
 
 class scheduler;
+
+// So many free stacks keep their memory when a runtime that rests is trimmed.
+inline constexpr std::size_t warm_stacks_kept = 64;
 
 class sysmon {
  public:
