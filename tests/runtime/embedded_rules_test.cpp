@@ -1,10 +1,13 @@
 // What a runtime without threads of its own keeps to: exceptions, options, misuse, pins, its end.
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -12,6 +15,7 @@
 #include "support/child.hpp"
 #include "support/embedded.hpp"
 #include "support/probe.hpp"
+#include "weft/arch/fault.hpp"
 #include "weft/chan.hpp"
 #include "weft/runtime.hpp"
 #include "weft/time.hpp"
@@ -55,6 +59,34 @@ TEST_CASE("own_threads: options that contradict it", "[runtime][unit]") {
   CHECK_THROWS_AS(one.block_on([] { return weft::set_procs(2); }), std::invalid_argument);
   o.seed = 5;
   CHECK_THROWS_AS(weft::runtime(o), std::invalid_argument);
+}
+
+TEST_CASE("own_threads: a descriptor that the system refuses is an exception, and nothing stays",
+          "[runtime][os][SC-36]") {
+  static int calls_left;
+  const auto refuse = [](const char* call) noexcept {
+    const std::string_view name(call);
+    const bool makes = name == "epoll_create1" || name == "eventfd" || name == "timerfd_create" ||
+                       name == "epoll_ctl";
+    return makes && calls_left-- == 0 ? EMFILE : 0;
+  };
+  const test::holdings before = test::holdings::now();
+  int refused = 0;
+  for (int n = 0; n < 10; ++n) {
+    calls_left = n;
+    weft::detail::set_fault_hook_for_testing(refuse);
+    try {
+      weft::runtime rt(embedded());
+      weft::detail::set_fault_hook_for_testing(nullptr);
+      CHECK(rt.block_on([] { return 3; }) == 3);
+    } catch (const std::system_error& e) {
+      weft::detail::set_fault_hook_for_testing(nullptr);
+      CHECK(e.code().value() == EMFILE);
+      ++refused;
+    }
+  }
+  CHECK(refused == 5);  // three descriptors, two of them watched
+  CHECK(test::holdings::now().descriptors == before.descriptors);
 }
 
 TEST_CASE("run_once: misuse is an error", "[runtime][unit]") {
