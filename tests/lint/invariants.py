@@ -37,7 +37,7 @@ def check(tree):
         for _, name, case_tags in test_cases(file):
             names.append(name)
             tags.update(case_tags)
-    models = [path for path in tree.texts if path.startswith("tests/model/")]
+    models = [path for path in tree.texts if path.startswith("tests/models/")]
     asserting = [file for file in tree.library()
                  if re.search(r"\b(?:assert|WEFT_ASSERT|fatal|fatal_error)\s*\(", file.code)]
     for file in tree.library():
@@ -57,6 +57,6 @@ def check(tree):
             for name in MODEL.findall(text):
                 claims += 1
                 if not any(re.search(rf"/{name}\b", path) for path in models):
-                    yield Finding(file.path, line, f"{tag}: tests/model/ has no {name}")
+                    yield Finding(file.path, line, f"{tag}: tests/models/ has no {name}")
             if not claims:
                 yield Finding(file.path, line, f"{tag} names no assert, test or model")

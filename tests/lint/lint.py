@@ -15,6 +15,7 @@ import coverage  # noqa: E402
 import docs  # noqa: E402
 import invariants  # noqa: E402
 import layers  # noqa: E402
+import models  # noqa: E402
 import names  # noqa: E402
 import test_rules  # noqa: E402
 import tokens  # noqa: E402
@@ -28,6 +29,7 @@ LINTS = {
     "heavy includes": tokens.check_heavy_includes,
     "memory orders": atomics.check,
     "invariants": invariants.check,
+    "models": models.check,
     "first lines": comments.check_first_line,
     "comments": comments.check_words,
     "machine paths": comments.check_paths,

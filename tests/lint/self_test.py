@@ -20,6 +20,17 @@ LATER = "TO" + "DO"
 HOME = "/ho" + "me/ann/x"
 BAR = "=" * 20
 
+MODEL = "tests/models/a.pml"
+PAGE = "docs/internals/protocols.md"
+MODEL_TEXT = ("// A.\n//\n// Code  src/sched/a.cpp\n// Run all:\n"
+              "// Break X: src/sched/a.cpp: a = b;\n"
+              "// Break Y in all: src/sched/a.cpp: c(d, e);\n\nBREAK_X BREAK_Y\n")
+MODELLED = "a =\n  b;  // why\nc(d,\n  e);\n"
+PAGE_TEXT = ("| Protocol | Head | Model | Tests |\n|---|---|---|---|\n"
+             "| a | [a](../../src/sched/a.cpp) "
+             '| [a](../../tests/models/a.pml) | "a: works" |\n')
+MODELS = {MODEL: MODEL_TEXT, "src/sched/a.cpp": MODELLED, PAGE: PAGE_TEXT, TEST: case("[unit]")}
+
 # For each lint: trees that it rejects with a message that contains the text, and trees that it
 # accepts.
 REJECTED = {
@@ -64,9 +75,26 @@ REJECTED = {
         ("names no assert", {A: "// A.\n//\n// Invariants  I1 all is well\n"}),
         ("there is no test", {A: '// A.\n//\n// Invariants  I1 all is well (test "a I1")\n'}),
         ("has a push", {A: "// A.\n//\n// Invariants  I1 well (assert push)\n"}),
-        ("tests/model/ has no", {A: "// A.\n//\n// Invariants  I1 all is well (model a)\n"}),
+        ("tests/models/ has no", {A: "// A.\n//\n// Invariants  I1 all is well (model a)\n"}),
         ("I2 names no", {A: '// A.\n//\n// Invariants  I1 well (test "a: works")\n'
                             "//             I2 also well\n", TEST: case("[unit]")}),
+    ],
+    "models": [
+        ("has no `a = b;`", MODELS | {"src/sched/a.cpp": "c(d, e);\n"}),
+        ("Y: changes nothing", MODELS | {MODEL: MODEL_TEXT.replace("BREAK_Y", "")}),
+        ("Z: no line `// Break`", MODELS | {MODEL: MODEL_TEXT + "BREAK_Z\n"}),
+        ("fewer than two", MODELS | {MODEL: MODEL_TEXT.replace("Break Y", "break Y")}),
+        ("no run `all`", MODELS | {MODEL: MODEL_TEXT.replace("Run all", "Run one")}),
+        ("no line `// Code`", MODELS | {MODEL: MODEL_TEXT.replace("Code", "Text")}),
+        ("which does not exist",
+         MODELS | {MODEL: MODEL_TEXT.replace("Code  src/sched", "Code  src/chan")}),
+        ("and there are models", {MODEL: MODEL_TEXT, "src/sched/a.cpp": MODELLED}),
+        ("does not list tests/models/b.pml", MODELS | {"tests/models/b.pml": MODEL_TEXT}),
+        ("there is no test", MODELS | {PAGE: PAGE_TEXT.replace("works", "fails")}),
+        ("names no test", MODELS | {PAGE: PAGE_TEXT.replace('"', "")}),
+        ("src/sched/b.cpp does not exist",
+         MODELS | {PAGE: PAGE_TEXT.replace("sched/a", "sched/b")}),
+        ("four cells", MODELS | {PAGE: PAGE_TEXT + "| b |\n"}),
     ],
     "first lines": [
         ("does not open", {A: "#pragma once\n"}),
@@ -216,6 +244,7 @@ ACCEPTED = {
             '//             I2 also well\n//                (test "[CH-01]")\n// Locks  none.\n'
             "void push() { assert(1); }\n",
          TEST: case("[unit][CH-01]", "a I1: holds")}],
+    "models": [MODELS, {A: GOOD_HEADER}],
     "first lines": [{A: GOOD_HEADER, "dev": "#!/bin/sh\n# The commands of a day.\n"}],
     "comments": [{A: f"// {LATER}(#12): a better way.\n// It blocks (for a time), then returns;\n"
                      "/// c.send(1);\n// a -> b; 1 - 2 - 3\n"}],
