@@ -274,17 +274,7 @@ find_runnable:
   :: else
   fi;
 look:
-  // next_local()
-  atomic {
-    if
-    :: local_work[p] != 0 -> local_work[p]--; ran = true
-    :: else
-    fi
-  };
-  if
-  :: ran -> goto run_it
-  :: else
-  fi;
+  // The fiber in run_next of the other processor stays there for thieves: its waker runs on.
   // take_global()
 look_global:
   if
