@@ -88,7 +88,7 @@ void print_places(report& out, void* const* frames, std::size_t count) {
   print_stack(out, frames, count < shown_frames ? count : shown_frames, names::demangled);
 }
 
-void tell(const fiber& f, departure how, const held_lock& lock, const places& at) {
+void tell(fiber& f, departure how, const held_lock& lock, const places& at) {
   report out;
   switch (how) {
     case departure::park:
