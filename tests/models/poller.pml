@@ -1,6 +1,7 @@
 // The poller's deadline: who arms a timer wakes the machine that sleeps past it.
 //
-// Code        sleep_in_poller() and armed() of src/sched/machines.cpp, earliest_timer()
+// Code        sleep_in_poller(), publish_poll_deadline(), end_poll() and armed() of
+//             src/sched/machines.cpp, break_poller() of src/sched/ready.cpp
 // Shows       the machine in the poller never sleeps on beyond the first timer that is armed.
 // Memory      both sides' stores wait in a buffer, in order; only a full fence holds them up.
 // Bounds      one machine that comes back from the poller up to three times, one thread that arms
@@ -12,7 +13,7 @@
 // Break POLL_FENCE: src/sched/machines.cpp: full_fence();
 // Break AGAIN: src/sched/machines.cpp: const std::int64_t again = earliest_timer();
 // Break SLEEPS: src/sched/machines.cpp: poller_sleeps_ = true;
-// Break BREAKS: src/sched/machines.cpp: poller_->break_wait();
+// Break BREAKS: src/sched/ready.cpp: poller_->break_wait();
 
 #define NEVER 9
 #define ARMER 0

@@ -1,4 +1,5 @@
-// Taking a processor away from a machine that makes no runtime entry, with and without membarrier.
+// Taking a processor away from a machine that makes no runtime entry: with membarrier, without it,
+// and with one that is refused after it has worked.
 //
 // Code        include/weft/sched/take_away.hpp, src/sched/take_away.cpp, look_at_running() of
 //             src/sched/sysmon.cpp, include/weft/arch/fence.hpp; lending: src/sched/blocking.cpp
@@ -6,21 +7,25 @@
 //             last one wrote; none is lost; whoever runs on for ever without an entry loses its
 //             processor in the end, also when a request stands that nobody remembers.
 // Memory      the machine's stores wait in a buffer, in order. A leave that is no release may
-//             overtake what was written before it.
+//             overtake what was written before it. That membarrier was refused is seen late.
 // Bounds      one machine that makes a few brackets of all kinds (an entry, a blocking call, a
 //             change of processors in the loop) and is a hog then, another one that uses what it
 //             gets, two processors, one taker.
 //
 // Run membarrier: -DMEMBARRIER
 // Run fences:
+// Run refused: -DREFUSED -DBRACKETS=1
 // Run long more: -DMEMBARRIER -DBRACKETS=3
 // Run long more_fences: -DBRACKETS=3
+// Run long more_refused: -DREFUSED
 //
 // Break LIGHT_FENCE in fences: include/weft/arch/fence.hpp: std::atomic_thread_fence(seq_cst);
-// Break HEAVY_FENCE in membarrier: src/sched/take_away.cpp: heavy_fence();
+// Break HEAVY_FENCE in membarrier: src/sched/take_away.cpp: const bool is_ordered = heavy_fence() || passes_full_fences;
+// Break ORDERED in refused: src/sched/take_away.cpp: const bool is_ordered = heavy_fence() || passes_full_fences;
+// Break long PASSES in more_refused: src/sched/take_away.cpp: if (fence_needs_instruction.load(relaxed))
 // Break LEAVE in fences: include/weft/sched/take_away.hpp: m.in_runtime.store(outer, release);
 // Break OUTSIDE: src/sched/take_away.cpp: const bool outside = m.in_runtime.load(acquire) == 0;
-// Break HOLDS: src/sched/take_away.cpp: const bool takes = outside && holds;
+// Break HOLDS: src/sched/take_away.cpp: const bool takes = is_ordered && outside && holds;
 // Break HOLDS_LAST: src/sched/take_away.cpp: p.status.load(acquire) == processor::word(processor::running, m.id);
 // Break TAKE: src/sched/take_away.cpp: if (m.attention.compare_exchange(word, next, acq_rel)) return takes;
 // Break ANSWER: src/sched/take_away.cpp: if (!m.attention.compare_exchange(word, answered, acq_rel)) continue;
@@ -48,6 +53,7 @@ byte users[2];
 bool listed[2], handed[2];  // in the idle list; on its way to the other machine
 byte p = NOBODY, lent = NOBODY;  // the machine's own
 bool machine_done;
+bool needs_instruction, needs_at_request, passes_full_fences;  // REFUSED
 bool taker_done;
 
 // The machine's stores on their way.
@@ -105,17 +111,41 @@ inline end_touch() {
 }
 
 inline light_fence() {
-#if !defined(MEMBARRIER) && !defined(BREAK_LIGHT_FENCE)
-  empty(buffer)
-#else
+#if defined(REFUSED)
+  // fence_needs_instruction: a relaxed load, which may find an older value, but not after a newer.
+  if
+  :: needs_instruction -> sees_refusal = true
+  :: true
+  fi;
+  if
+  :: sees_refusal -> empty(buffer)
+  :: else
+  fi
+#elif defined(MEMBARRIER) || defined(BREAK_LIGHT_FENCE)
   skip
+#else
+  empty(buffer)
 #endif
 }
-inline heavy_fence() {
-#if defined(MEMBARRIER) && !defined(BREAK_HEAVY_FENCE)
-  empty(buffer)
+
+// `ordered`: it holds against the machine.
+inline heavy_fence(ordered) {
+#if defined(REFUSED)
+  atomic {
+    ordered = passes_full_fences;
+    if
+    :: !needs_instruction && empty(buffer) -> ordered = true
+    :: needs_instruction = true
+    fi
+  }
+#ifdef BREAK_ORDERED
+  ; ordered = true
+#endif
+#elif defined(MEMBARRIER) && !defined(BREAK_HEAVY_FENCE)
+  empty(buffer);
+  ordered = true
 #else
-  skip
+  ordered = true
 #endif
 }
 
@@ -139,12 +169,25 @@ inline answer_attention() {
 #ifndef BREAK_TAKEN
           p = (seen_state == taken -> NOBODY : p);
 #endif
+          answered = true;
           break
        :: else
        fi
      }
   od;
-  atomic { seen_state = none; seen_number = 0 }
+#ifdef REFUSED
+  // Behind the exchange: a refusal before the request is seen.
+  if
+  :: answered && needs_instruction -> sees_refusal = true
+  :: !(answered && needs_at_request)
+  fi;
+#ifdef BREAK_PASSES
+  passes_full_fences = passes_full_fences || answered;
+#else
+  passes_full_fences = passes_full_fences || (answered && sees_refusal);
+#endif
+#endif
+  atomic { seen_state = none; seen_number = 0; answered = false }
 }
 
 inline enter() {
@@ -183,6 +226,7 @@ inline release_to_idle() {
 active proctype machine() {
   byte brackets, seen_number;
   mtype seen_state = none;
+  bool answered, sees_refusal;
   d_step { p = 0; status[0] = running_m; status[1] = idle; listed[1] = true };
   do
   :: brackets < BRACKETS ->
@@ -228,6 +272,10 @@ active proctype machine() {
   // A hog; it makes an entry when it has lost its processor.
   if
   :: p != NOBODY -> state == taken
+#ifdef REFUSED
+  // One that has not answered since the refusal keeps it.
+  :: p != NOBODY && needs_instruction && !passes_full_fences
+#endif
   :: else
   fi;
   enter();
@@ -254,7 +302,8 @@ use:
      assert(content[mine] == truth[mine]);
      d_step { users[mine]--; status[mine] = idle; listed[mine] = true; mine = NOBODY }
   od;
-  assert(listed[0] && listed[1])
+  // What was taken without the machine's having looked is not the machine's any more.
+  assert(listed[0] == (p != 0 || state == taken) && listed[1] == (p != 1 || state == taken))
 }
 
 #ifdef BREAK_STANDING
@@ -270,7 +319,7 @@ use:
 active proctype taker() {
   byte asked[2], which, seen_number;
   mtype seen_state = none;
-  bool outside, holds;
+  bool outside, holds, ordered;
   do
   :: machine_done -> break
   :: d_step { asked[0] != 0 -> asked[0] = 0 }
@@ -282,7 +331,10 @@ active proctype taker() {
        :: ASKS(1) -> which = 1
        fi;
        if
-       :: state == none -> number = number % 3 + 1; state = requested
+       :: state == none ->
+          number = number % 3 + 1;
+          state = requested;
+          needs_at_request = needs_instruction
        :: else
        fi;
        asked[which] = number
@@ -294,7 +346,7 @@ active proctype taker() {
        fi
      };
      // take_processor()
-     heavy_fence();
+     heavy_fence(ordered);
 #ifdef BREAK_HOLDS_LAST
      holds = (status[which] == running_m);
 #endif
@@ -308,6 +360,7 @@ active proctype taker() {
 #elif !defined(BREAK_HOLDS_LAST)
      holds = (status[which] == running_m);
 #endif
+     outside = outside && ordered;
      d_step { seen_state = state; seen_number = number };
      do
      :: seen_state != requested -> outside = false; break
@@ -336,7 +389,7 @@ active proctype taker() {
         d_step { users[which]--; handed[which] = true }
      :: else
      fi;
-     atomic { outside = false; holds = false; seen_state = none; seen_number = 0 }
+     atomic { outside = false; holds = false; ordered = false; seen_state = none; seen_number = 0 }
   // retake_from_blocking()
   :: d_step { status[0] == blocking_m -> status[0] = idle; handed[0] = true }
   :: d_step { status[1] == blocking_m -> status[1] = idle; handed[1] = true }

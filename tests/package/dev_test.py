@@ -54,6 +54,7 @@ for package; do
     openssl@3 | openssl-devel | libssl-dev) touch "$MARKS/openssl" ;;
     cli11 | cli11-devel | libcli11-dev) touch "$MARKS/CLI" ;;
     catch2 | catch-devel) touch "$MARKS/catch2" ;;
+    spin) cp_of TOOL "$BIN/spin" ;;
     clang-19) cp_of TOOL "$BIN/clang++-19" ;;
     clang) cp_of TOOL "$BIN/clang++" ;;
     clang-format-19) cp_of TOOL "$BIN/clang-format-19" ;;
@@ -68,6 +69,7 @@ exit 0
 """
 APT_CACHE = """#!/bin/sh
 case "$*" in
+  'show spin') [ -e "$MARKS/offers_spin" ] ;;
   'show g++') echo 'Version: 4:12.2.0-3' ;;
   'show libboost-context-dev') echo 'Version: 1.81.0.1' ;;
   *clang-format*) printf '%s - x\\n' clang-format-14 clang-format-19 clang-format-9 ;;
@@ -237,6 +239,19 @@ class Dev(unittest.TestCase):
                 self.assertIn(f"{manager} ", done.stderr)
                 self.assertRegex(done.stderr, "could not install|failed")
                 self.assertNotIn("digested", done.stdout)
+
+    def test_does_without_spin_where_there_is_none(self):
+        tools = (*BUILD, "catch2", "python3", "ctest")
+        for offered in (True, False):
+            with self.subTest(offered=offered), self.place("apt-get").has(*tools) as place:
+                if offered:
+                    (place.marks / "offers_spin").touch()
+                done = place.run("test")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual([note.split() for note in place.noted()],
+                                 [note.split() for note in installation("apt-get", "spin")]
+                                 if offered else [])
+                self.assertEqual("no package for spin" in done.stderr, not offered)
 
     def test_notices_that_a_tool_is_still_missing(self):
         for manager in PACKAGES:
