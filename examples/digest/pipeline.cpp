@@ -15,7 +15,7 @@ namespace {
 // The channels close from left to right: no more files, then no more workers, then no more events.
 weft::recv_chan<event> start(const weft::context& ctx, const source& send_files, unsigned jobs) {
   const stages to{ctx, weft::make_chan<job>(jobs), weft::make_chan<event>(64)};
-  crew().go([to, send_files, jobs] {
+  crew::go_alone([to, send_files, jobs] {
     crew workers;
     for (unsigned i = 0; i < jobs; ++i) workers.go([&to] { hash_files(to); });
     send_files(to);

@@ -42,7 +42,7 @@ struct failed {
 };
 using event = std::variant<found, hashed, failed>;
 
-// Starts fibers, counts them, and waits for those that it has started.
+// Starts fibers, counts them, and waits for those that it has started. It has to live until then.
 class crew {
  public:
   template <class F>
@@ -51,6 +51,13 @@ class crew {
     members_.go(std::move(f));
   }
   void wait() { members_.wait(); }
+
+  // One that is counted, and that nobody waits for.
+  template <class F>
+  static void go_alone(F f) {
+    started.fetch_add(1, std::memory_order_relaxed);
+    weft::go(std::move(f));
+  }
 
   inline static std::atomic<std::size_t> started{1};  // the main fiber
 

@@ -251,11 +251,24 @@ void scheduler::take_handed(machine& m) noexcept {
 void scheduler::armed(std::int64_t due) noexcept {
   full_fence();
   if (due >= poll_until_.load(seq_cst)) return;  // pairs: sched.until
-  if (!polling_.load(acquire)) return;           // pairs: sched.polling
   machine* m = current_machine();
   // A machine with a processor looks at its timers itself, before it sleeps.
   if (m != nullptr && m->home == this && m->p != nullptr) return;
-  break_poller();
+  if (polling_.load(acquire)) {  // pairs: sched.polling
+    break_poller();
+  } else {
+    wake_sleeping_sysmon();
+  }
+}
+
+// Nobody sleeps until a timer is due: if all are idle, sysmon sends somebody.
+void scheduler::wake_sleeping_sysmon() noexcept {
+  bool sleeps = false;
+  {
+    lock_guard held(lock_);
+    sleeps = std::exchange(sysmon_sleeps_, false);
+  }
+  if (sleeps) wake_sysmon();
 }
 
 // --- waking and starting ---

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "weft/arch/clock.hpp"
+#include "weft/arch/fence.hpp"
 #include "weft/sched/deadlock.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
@@ -76,9 +77,13 @@ void sysmon::run() noexcept {
     const bool all_idle = s_.idle_count_.load(acquire) == s_.procs();  // pairs: sched.idle
     const bool no_machine = all_idle && s_.has_visible_work();
     watch_for_machines(no_machine, now);
+    // A plain thread's timer came before any machine, or the last machines to sleep each took
+    // another for the one that polls.
+    const bool wants_poller = all_idle && nobody_polls();
+    if (wants_poller) s_.wake_one();
     // relaxed: a hint
     const bool watches_hogs = stall_limit != 0 && s_.hogs_.load(relaxed) != 0;
-    if (none_to_retire && all_idle && !no_machine && !watches_hogs) {
+    if (none_to_retire && all_idle && !no_machine && !wants_poller && !watches_hogs) {
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
     } else {
       idle_looks_ = 0;
@@ -110,6 +115,13 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
         ends_.load(relaxed))
       return;
     s_.sysmon_sleeps_ = true;
+  }
+  // Who arms a timer looks for us behind its fence. pairs: sched.until
+  full_fence();
+  if (nobody_polls()) {
+    lock_guard held(s_.lock_);
+    s_.sysmon_sleeps_ = false;
+    return;
   }
   s_.stacks_.trim(warm_stacks_kept);
   std::int64_t until = watch_for_deadlock(s_, now);
@@ -204,6 +216,11 @@ void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
   }
   // A standing question: whoever makes entries answers it for next to nothing.
   p.asked = ask_for_processor(*m);
+}
+
+// There are timers, and no machine sleeps until the first is due.
+bool sysmon::nobody_polls() const noexcept {
+  return !s_.polling_.load(acquire) && s_.earliest_timer() != never;  // pairs: sched.polling
 }
 
 bool sysmon::has_stuck_work() const noexcept {

@@ -397,6 +397,19 @@ TEST_CASE("timer: an idle process sleeps, and an earlier timer wakes it", "[time
   CHECK(watch.elapsed() >= 300ms);
 }
 
+TEST_CASE("timer: a plain thread's fires where no fiber has ever run", "[time][os][TI-27]") {
+  const weft::runtime r;
+  // Once before anything sleeps, and, most likely, once when everything does.
+  for (const auto pause : {0ms, 50ms}) {
+    weft::sleep_for(pause);
+    const test::stopwatch watch;
+    std::atomic<bool> fired{false};
+    const timer t = weft::after_func(5ms, [&] { fired = true; });
+    test::eventually([&] { return fired.load(); });
+    CHECK(watch.elapsed() < test::soon(5ms));
+  }
+}
+
 TEST_CASE("timer: a select over it and a channel that is always busy sees it",
           "[time][os][SE-24]") {
   test::run_with_procs([] {

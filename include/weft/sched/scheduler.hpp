@@ -254,6 +254,7 @@ class scheduler {
   void wait_for_pinned(machine& m) noexcept;
   void hand_to_pinned(machine& m, fiber* f) noexcept;
   void wake_sysmon() noexcept;
+  void wake_sleeping_sysmon() noexcept;
 
   // procs.cpp
   void make_processors(unsigned n);

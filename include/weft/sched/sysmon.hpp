@@ -55,6 +55,7 @@ class sysmon {
   void watch_for_machines(bool no_machine, std::int64_t now) noexcept;
   [[nodiscard]] bool others_wait() const noexcept;
   [[nodiscard]] bool has_stuck_work() const noexcept;
+  [[nodiscard]] bool nobody_polls() const noexcept;
 
   scheduler& s_;
   note note_;
