@@ -22,7 +22,12 @@ weft::detail::scheduler_options without_sysmon() {
 // A machine that holds a processor; its scheduler only has to be there.
 class holder {
  public:
-  holder() { hold(); }
+  holder() {
+    // As a machine's thread does when it begins.
+    m.passes_full_fences.store(weft::detail::fence_needs_instruction.load(weft::detail::relaxed),
+                               weft::detail::release);
+    hold();
+  }
   ~holder() { static_cast<void>(home_.stop(weft::detail::end_policy::abandon)); }
 
   void hold() {
