@@ -15,7 +15,8 @@ execute_process(COMMAND ${CMAKE_COMMAND} --install "${FOLDER}/tree" --prefix "${
 file(RENAME "${FOLDER}/first" "${FOLDER}/moved")
 file(GLOB_RECURSE texts "${FOLDER}/moved/*.cmake" "${FOLDER}/moved/*.pc")
 foreach(text IN LISTS texts)
-  file(STRINGS "${text}" named REGEX "${FOLDER}|${SOURCE}")
+  # From a path's begin on: the source may lie in a folder of the root that is named as a part is.
+  file(STRINGS "${text}" named REGEX "(^|[^A-Za-z0-9_./-])(${FOLDER}|${SOURCE})(/|\"|$)")
   if(named)
     message(FATAL_ERROR "${text} names a place where it was: ${named}")
   endif()
