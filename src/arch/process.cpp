@@ -57,7 +57,8 @@ struct copies {
 
 // The contents of weft's note in [start, start + size); empty: there is none.
 std::string_view find_note(const char* start, std::size_t size) noexcept {
-  constexpr std::string_view name{"weft", 5};
+  constexpr char text[] = "weft";
+  const std::string_view name{text, sizeof text};  // with its end
   const auto padded = [](std::size_t n) { return (n + 3) / 4 * 4; };
   while (size >= sizeof(ElfW(Nhdr))) {
     ElfW(Nhdr) header;

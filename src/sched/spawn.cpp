@@ -341,7 +341,8 @@ void scheduler::make_pool(std::size_t size) {
   stack_pool* pool = place.load(acquire);  // pairs: sched.pools
   if (pool != nullptr) return;
   auto fresh = std::make_unique<stack_pool>(std::size_t{1} << power);
-  if (place.compare_exchange(pool, fresh.get(), acq_rel)) fresh.release();  // pairs: sched.pools
+  // pairs: sched.pools
+  if (place.compare_exchange(pool, fresh.get(), acq_rel)) static_cast<void>(fresh.release());
 }
 
 // There since the first fiber of that class was made.

@@ -57,6 +57,7 @@ namespace {
 thread_local constinit held_locks locks_of_thread;
 
 struct real_functions {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a declared name
 #define WEFT_MEMBER(name) decltype(&::pthread_##name) name;
   WEFT_CHECKED_FUNCTIONS(WEFT_MEMBER)
 #undef WEFT_MEMBER
