@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <limits>
@@ -16,6 +17,7 @@
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fault.hpp"
 #include "weft/arch/report.hpp"
+#include "weft/arch/sanitizer.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -24,13 +26,21 @@ namespace {
 constexpr std::uint32_t asleep_or_new = 0;
 constexpr std::uint32_t woken = 1;
 
+constexpr std::int64_t for_ever = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t between_deferred_handlers = 20'000'000;
+
 // Sleeps while the word is `asleep_or_new`, until the absolute `deadline`. False: timed out.
 bool futex_wait(atomic<std::uint32_t>& word, std::int64_t deadline) noexcept {
+  std::int64_t wakes_at = deadline;
+  if (has_thread_sanitizer()) {
+    wakes_at = std::min(deadline, monotonic_ns() + between_deferred_handlers);
+    run_deferred_handlers();
+  }
   timespec until{};
   const timespec* limit = nullptr;
-  if (deadline != std::numeric_limits<std::int64_t>::max()) {
-    until.tv_sec = static_cast<time_t>(deadline / 1'000'000'000);
-    until.tv_nsec = static_cast<long>(deadline % 1'000'000'000);
+  if (wakes_at != for_ever) {
+    until.tv_sec = static_cast<time_t>(wakes_at / 1'000'000'000);
+    until.tv_nsec = static_cast<long>(wakes_at % 1'000'000'000);
     limit = &until;
   }
   const long result = may_fail("futex_wait", [&] {
@@ -38,10 +48,10 @@ bool futex_wait(atomic<std::uint32_t>& word, std::int64_t deadline) noexcept {
                      nullptr, FUTEX_BITSET_MATCH_ANY);
   });
   if (result == 0 || errno == EAGAIN) return true;
-  if (errno == ETIMEDOUT) return false;
+  if (errno == ETIMEDOUT) return wakes_at != deadline;
   // Refused, by a filter of system calls that came later than we: looks again and again.
   if (errno != EINTR) ::sched_yield();
-  return limit == nullptr || monotonic_ns() < deadline;
+  return deadline == for_ever || monotonic_ns() < deadline;
 }
 
 // Whoever sleeps would sleep for ever.
@@ -58,7 +68,7 @@ bool futex_wait(atomic<std::uint32_t>& word, std::int64_t deadline) noexcept {
 
 void note::wait() noexcept {
   while (word_.load(acquire) != woken)  // pairs: note.word
-    futex_wait(word_, std::numeric_limits<std::int64_t>::max());
+    futex_wait(word_, for_ever);
 }
 
 bool note::wait_until(std::int64_t deadline) noexcept {

@@ -23,6 +23,7 @@
 #include "weft/arch/descriptor.hpp"
 #include "weft/arch/fault.hpp"
 #include "weft/arch/report.hpp"
+#include "weft/arch/sanitizer.hpp"
 #include "weft/arch/valgrind.hpp"
 #include "weft/base/error.hpp"
 #include "weft/sched/timer_heap.hpp"
@@ -175,6 +176,7 @@ class epoll_poller final : public poller {
   // has closed our descriptor, or forbids the call.
   static int checked(long n) noexcept {
     if (n < 0 && errno != EINTR && errno != ENOMEM) report_poller_lost("epoll_wait", errno);
+    if (has_thread_sanitizer()) run_deferred_handlers();
     return static_cast<int>(n);
   }
 

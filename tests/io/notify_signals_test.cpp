@@ -15,9 +15,12 @@
 #include "weft/arch/fault.hpp"
 #include "weft/arch/thread.hpp"
 #include "weft/io.hpp"
+#include "weft/runtime.hpp"
+#include "weft/time.hpp"
 
 namespace {
 
+using namespace std::chrono_literals;
 using handler = void (*)(int);
 
 handler disposition_of(int signal) {
@@ -79,6 +82,18 @@ TEST_CASE("signals: a signal named twice arrives once, without any runtime", "[i
   ::kill(::getpid(), SIGUSR1);
   CHECK(signals.recv() == std::optional<int>(SIGUSR1));
   CHECK(signals.size() == 0);
+}
+
+TEST_CASE("signals: one arrives while every thread sleeps", "[io][unit][SC-32]") {
+  // The system hands it to the thread in run(), which waits; ThreadSanitizer keeps it back there.
+  test::run_with_procs([] {
+    const weft::recv_chan<int> signals = weft::notify_signals({SIGUSR2});
+    weft::go([] {
+      weft::sleep_for(20ms);
+      ::kill(::getpid(), SIGUSR2);
+    });
+    CHECK(signals.recv() == std::optional<int>(SIGUSR2));
+  });
 }
 
 TEST_CASE("signals: the service thread goes with the last channel", "[io][os][SC-32]") {

@@ -38,6 +38,9 @@ namespace weft::inline WEFT_ABI::detail {
   return &__asan_unpoison_memory_region != nullptr;
 }
 [[nodiscard]] inline bool has_thread_sanitizer() noexcept { return &__tsan_release != nullptr; }
+// ThreadSanitizer keeps a signal's handler back until its thread makes a call that it intercepts,
+// which a sleep in a plain system call is not: who sleeps so does this now and then.
+void run_deferred_handlers() noexcept;
 // With AddressSanitizer, or alone.
 [[nodiscard]] inline bool has_leak_sanitizer() noexcept {
   return &__lsan_register_root_region != nullptr;
