@@ -316,14 +316,15 @@ std::size_t by_recycling() {
 // nothing of the runtime before they write.
 void make_race() {
   std::atomic<int> there{0};
-  int value = 0;
+  volatile int value = 0;
   weft::wait_group all;
   for (int i = 0; i < 2; ++i) {
     all.go([&, i] {
       there.fetch_add(1, std::memory_order_relaxed);
       while (there.load(std::memory_order_relaxed) != 2) {
       }
-      value = i;
+      // Many times: two writes at the very same moment may pass unseen.
+      for (int k = 0; k < 1'000; ++k) value = i;
     });
   }
   all.wait();
