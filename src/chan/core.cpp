@@ -13,8 +13,6 @@ atomic<std::uint64_t> last_order{0};
 constexpr std::uint32_t chan_by_channel = 0;
 constexpr std::uint32_t chan_by_cancel = 1;
 
-void commit_nothing(void*) noexcept {}
-
 chan_core::outcome outcome_of(const waiter& w) noexcept {
   if (w.retry) return chan_core::outcome::retry;
   return w.ok ? chan_core::outcome::passed : chan_core::outcome::closed;
@@ -129,13 +127,13 @@ chan_core::outcome chan_core::recv_unless(cancel_source& source, void* slot) {
 void block_until(cancel_source& source, wait_reason reason) {
   safepoint();
   multi_wait wait(reason, nullptr, 0);
-  if (wait.watch(source, chan_by_cancel)) wait.park(commit_nothing, nullptr);
+  if (wait.watch(source, chan_by_cancel)) wait.park();
 }
 
 void block_for_ever(wait_reason reason) {
   safepoint();
   wait_state wait(wait_state::kind::single, reason, nullptr, 0);
-  for (;;) wait.park(commit_nothing, nullptr);
+  for (;;) wait.park();
 }
 
 void throw_send_on_closed() { throw_closed_channel("send on closed channel"); }

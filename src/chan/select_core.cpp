@@ -162,7 +162,7 @@ class selection {
       if (poll_and_unlock(chosen)) return true;
     }
     enrol();
-    chosen = state.park(unlock_in_commit, this);
+    chosen = channel_count_ != 0 ? state.park(unlock_in_commit, this) : state.park();
     state.detach();
     return finish(chosen);
   }

@@ -175,6 +175,10 @@ std::uint32_t wait_state::park(spinlock& held) {
   return park([](void* lock) noexcept { static_cast<spinlock*>(lock)->unlock(); }, &held);
 }
 
+std::uint32_t wait_state::park() {
+  return park([](void*) noexcept {}, nullptr);
+}
+
 std::uint32_t wait_state::park_thread(commit release_locks, void* argument) {
   refuse_forked_child();
   if (kind_ == kind::single) {

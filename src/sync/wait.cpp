@@ -15,10 +15,9 @@ bool is_canceled(const wait_limits& limits) noexcept {
 }
 
 wait_end block_until_limit(wait_reason reason, const wait_limits& limits) {
-  const auto commit_nothing = [](void*) noexcept {};
   multi_wait wait(reason, nullptr, 0);
   if (!arm_limits(wait, limits)) return wait_end::canceled;
-  const std::uint32_t index = wait.park(commit_nothing, nullptr);
+  const std::uint32_t index = wait.park();
   return index == by_deadline ? wait_end::timed_out : wait_end::canceled;
 }
 

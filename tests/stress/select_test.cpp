@@ -176,6 +176,31 @@ TEST_CASE(
   });
 }
 
+// No channel's lock keeps the fiber from going on before its commit has ended.
+TEST_CASE("select stress: time-outs and contexts alone end selects that have no channel",
+          "[select][stress][SE-18][SE-19]") {
+  constexpr int fibers = 20;
+  constexpr int each = 200 * scale;
+  test::run_with_procs([&] {
+    test::expectations e;
+    std::vector<weft::join_handle<void>> all;
+    for (int f = 0; f < fibers; ++f) {
+      all.push_back(weft::spawn([&e] {
+        const chan<int> nil;
+        for (int i = 0; i < each; ++i) {
+          const auto [ctx, cancel] =
+              weft::with_timeout(weft::background(), std::chrono::microseconds(i % 7));
+          const std::size_t chosen = weft::select(
+              weft::recv(nil), weft::timeout(std::chrono::microseconds(i % 5)), weft::done(ctx));
+          e.that(chosen != 0, "a nil channel is never ready");
+        }
+      }));
+    }
+    for (weft::join_handle<void>& f : all) f.join();
+    CHECK(e.failures() == "");
+  });
+}
+
 // Here no select has a time-out: a wake-up that is lost stops the run.
 TEST_CASE("select stress: parties that only wait for each other come to an end",
           "[select][stress][SE-18][SE-19]") {

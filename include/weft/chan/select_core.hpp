@@ -15,6 +15,7 @@
 //             random order, so that each is served equally often.
 // Commit      the fiber may be resumed by a timer while the commit still unlocks: it can't pass
 //             detach(), which takes each channel's lock, before the commit has released the last.
+//             Where all channels are nil there is none to take, and no commit.
 #pragma once
 
 #include <cstddef>

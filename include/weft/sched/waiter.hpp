@@ -99,12 +99,14 @@ class wait_state {
 
   // Blocks the calling task. The commit publishes the wait: it must release the locks that the
   // caller holds; it runs with the caller's stack still intact, must not block or throw, and reads
-  // nothing of the wait after it has released the last lock. Returns the index that was claimed
-  // (no_index for a single wait). Leaves by forced unwinding where the run is being unwound; the
-  // wait is off all its lists then.
+  // nothing of the wait after it has released the last lock. It is only a lock that keeps the
+  // resumed task from going on before: a caller that holds none parks without a commit. Returns the
+  // index that was claimed (no_index for a single wait). Leaves by forced unwinding where the run
+  // is being unwound; the wait is off all its lists then.
   using commit = void (*)(void*) noexcept;
   std::uint32_t park(commit release_locks, void* argument);
   std::uint32_t park(spinlock& held);
+  std::uint32_t park();
 
   // The index that was claimed, or no_index while there is none.
   [[nodiscard]] std::uint32_t claimed_index() const noexcept;
