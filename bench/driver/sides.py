@@ -37,6 +37,7 @@ class Side:
 
     def __init__(self, name, sources, program):
         self.name, self.sources, self.program = name, sources, program
+        self.made_of = [sources]
 
     def missing(self):
         """Why this side is skipped; None if it is not."""
@@ -60,7 +61,8 @@ class Side:
             return False
         made = os.path.getmtime(self.program)
         return all(os.path.getmtime(os.path.join(folder, name)) <= made
-                   for folder, _, names in os.walk(self.sources) for name in names
+                   for sources in self.made_of for folder, _, names in os.walk(sources)
+                   for name in names
                    if not name.endswith(".lock"))
 
     def run_build(self, *command):
@@ -134,6 +136,8 @@ class BoostFiber(Side):
         super().__init__("Boost.Fiber", os.path.join(root, "bench", "peers", "boost_fiber"),
                          os.path.join(build, "peers", "bench_boost_fiber"))
         self.compiler = os.environ.get("CXX", "c++")
+        self.bench = os.path.join(root, "bench")
+        self.made_of.append(os.path.join(self.bench, "frame"))
 
     def missing(self):
         try:
@@ -148,9 +152,10 @@ class BoostFiber(Side):
     def build(self):
         if self.is_built():
             return
-        sources = sorted(name for name in os.listdir(self.sources) if name.endswith(".cpp"))
-        self.run_build(self.compiler, "-std=c++20", "-O2", "-DNDEBUG", *sources, "-o", self.program,
-                       *self.LIBRARIES)
+        sources = sorted(os.path.join(folder, name) for folder in self.made_of
+                         for name in os.listdir(folder) if name.endswith(".cpp"))
+        self.run_build(self.compiler, "-std=c++20", "-O2", "-DNDEBUG", "-I", self.bench, *sources,
+                       "-o", self.program, *self.LIBRARIES)
 
     def versions(self):
         done = subprocess.run([self.compiler, "-E", "-P", "-x", "c++", "-"], text=True,

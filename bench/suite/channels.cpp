@@ -49,32 +49,29 @@ void flow(std::size_t capacity, std::int64_t n, std::int64_t pairs) {
 
 void flow_workload(const std::string& name, std::size_t capacity, std::int64_t n,
                    std::int64_t pairs) {
-  bench::warm(name, n, [&](std::int64_t count) { flow(capacity, count, pairs); }, "ns/item");
+  bench::warm(name, n, "ns/item", [&](std::int64_t count) { flow(capacity, count, pairs); });
 }
 
 }  // namespace
 
 WEFT_WORKLOAD(chan_pingpong_unbuf) {
-  bench::warm(
-      "chan_pingpong_unbuf", s.scaled(2'000'000),
-      [](std::int64_t n) {
-        const numbers there = make();
-        const numbers back = make();
-        const std::int64_t rounds = n / 2;
-        weft::wait_group other;
-        other.go([&] {
-          for (const std::int64_t i : there) back.send(i + 1);
-        });
-        std::int64_t last = 0;
-        for (std::int64_t i = 0; i < rounds; ++i) {
-          there.send(last);
-          last = back.recv().value();
-        }
-        there.close();
-        other.wait();
-        bench::check(last == rounds, "pingpong: each hop once");
-      },
-      "ns/hop");
+  bench::warm("chan_pingpong_unbuf", s.scaled(2'000'000), "ns/hop", [](std::int64_t n) {
+    const numbers there = make();
+    const numbers back = make();
+    const std::int64_t rounds = n / 2;
+    weft::wait_group other;
+    other.go([&] {
+      for (const std::int64_t i : there) back.send(i + 1);
+    });
+    std::int64_t last = 0;
+    for (std::int64_t i = 0; i < rounds; ++i) {
+      there.send(last);
+      last = back.recv().value();
+    }
+    there.close();
+    other.wait();
+    bench::check(last == rounds, "pingpong: each hop once");
+  });
 }
 
 WEFT_WORKLOAD(chan_buf128_spsc) { flow_workload("chan_buf128_spsc", 128, s.scaled(5'000'000), 1); }
@@ -83,18 +80,15 @@ WEFT_WORKLOAD(chan_unbuf_spsc) { flow_workload("chan_unbuf_spsc", 0, s.scaled(2'
 WEFT_WORKLOAD(chan_unbuf_mpmc) { flow_workload("chan_unbuf_mpmc", 0, s.scaled(2'000'000), 8); }
 
 WEFT_WORKLOAD(chan_uncontended) {
-  bench::warm(
-      "chan_uncontended", s.scaled(10'000'000),
-      [](std::int64_t n) {
-        const numbers ch = make(1);
-        std::int64_t sum = 0;
-        for (std::int64_t i = 0; i < n; ++i) {
-          ch.send(i);
-          sum += ch.recv().value();
-        }
-        bench::check(sum == n * (n - 1) / 2, "uncontended: what was sent");
-      },
-      "ns/pair");
+  bench::warm("chan_uncontended", s.scaled(10'000'000), "ns/pair", [](std::int64_t n) {
+    const numbers ch = make(1);
+    std::int64_t sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+      ch.send(i);
+      sum += ch.recv().value();
+    }
+    bench::check(sum == n * (n - 1) / 2, "uncontended: what was sent");
+  });
 }
 
 WEFT_WORKLOAD(select_default_miss) {
@@ -105,7 +99,7 @@ WEFT_WORKLOAD(select_default_miss) {
   for (std::int64_t i = 0; i < n; ++i) {
     weft::select(weft::recv(ch, [](std::int64_t) {}), weft::otherwise([&] { ++misses; }));
   }
-  bench::per_operation("select_default_miss", watch, n);
+  bench::per_operation("select_default_miss", watch, n, "ns/op");
   bench::check(misses == n, "select: nothing was there");
 }
 
@@ -139,9 +133,8 @@ void select_over(std::int64_t n, std::size_t capacity) {
 
 template <std::size_t Producers>
 void select_workload(const std::string& name, const settings& s, std::size_t capacity) {
-  bench::warm(
-      name, s.scaled(2'000'000),
-      [capacity](std::int64_t n) { select_over<Producers>(n, capacity); }, "ns/item");
+  bench::warm(name, s.scaled(2'000'000), "ns/item",
+              [capacity](std::int64_t n) { select_over<Producers>(n, capacity); });
 }
 
 }  // namespace
@@ -195,29 +188,26 @@ WEFT_WORKLOAD(sieve) {
 
 WEFT_WORKLOAD(threadring) {
   constexpr std::size_t fibers = 503;
-  bench::warm(
-      "threadring", s.scaled(1'000'000),
-      [](std::int64_t n) {
-        std::vector<numbers> ring(fibers);
-        for (numbers& ch : ring) ch = make();
-        const numbers end = make();
-        weft::wait_group group;
-        for (std::size_t f = 0; f < fibers; ++f) {
-          group.go([&in = ring[f], &out = ring[(f + 1) % fibers], &end, f] {
-            for (const std::int64_t left : in) {
-              if (left == 0) {
-                end.send(static_cast<std::int64_t>(f));
-              } else {
-                out.send(left - 1);
-              }
-            }
-          });
+  bench::warm("threadring", s.scaled(1'000'000), "ns/hop", [](std::int64_t n) {
+    std::vector<numbers> ring(fibers);
+    for (numbers& ch : ring) ch = make();
+    const numbers end = make();
+    weft::wait_group group;
+    for (std::size_t f = 0; f < fibers; ++f) {
+      group.go([&in = ring[f], &out = ring[(f + 1) % fibers], &end, f] {
+        for (const std::int64_t left : in) {
+          if (left == 0) {
+            end.send(static_cast<std::int64_t>(f));
+          } else {
+            out.send(left - 1);
+          }
         }
-        ring[0].send(n);
-        const std::int64_t last = end.recv().value();
-        for (const numbers& ch : ring) ch.close();
-        group.wait();
-        bench::check(last == n % static_cast<std::int64_t>(fibers), "threadring: who has it last");
-      },
-      "ns/hop");
+      });
+    }
+    ring[0].send(n);
+    const std::int64_t last = end.recv().value();
+    for (const numbers& ch : ring) ch.close();
+    group.wait();
+    bench::check(last == n % static_cast<std::int64_t>(fibers), "threadring: who has it last");
+  });
 }

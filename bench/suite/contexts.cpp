@@ -15,7 +15,7 @@ using bench::settings;
 namespace {
 
 void create_and_cancel(const std::string& name, const weft::context& parent, std::int64_t n) {
-  bench::warm(name, n, [&parent](std::int64_t count) {
+  bench::warm(name, n, "ns/op", [&parent](std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) {
       const auto [ctx, cancel] = weft::with_cancel(parent);
       cancel();
@@ -56,7 +56,7 @@ WEFT_WORKLOAD(ctx_tree_cancel) {
 }
 
 WEFT_WORKLOAD(ctx_withtimeout) {
-  bench::warm("ctx_withtimeout", s.scaled(1'000'000), [](std::int64_t n) {
+  bench::warm("ctx_withtimeout", s.scaled(1'000'000), "ns/op", [](std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) {
       const auto [ctx, cancel] = weft::with_timeout(weft::background(), 1h);
       cancel();
@@ -70,7 +70,7 @@ WEFT_WORKLOAD(ctx_value_depth10) {
   const weft::context_key<std::int64_t> other;
   weft::context ctx = weft::with_value(weft::background(), wanted, std::int64_t{1});
   for (std::int64_t i = 0; i < 10; ++i) ctx = weft::with_value(ctx, other, i);
-  bench::warm("ctx_value_depth10", s.scaled(10'000'000), [&](std::int64_t n) {
+  bench::warm("ctx_value_depth10", s.scaled(10'000'000), "ns/op", [&](std::int64_t n) {
     std::int64_t sum = 0;
     for (std::int64_t i = 0; i < n; ++i) sum += *ctx.value(wanted);
     bench::check(sum == n, "context: the value");

@@ -21,7 +21,7 @@ void move16(const char* name, std::int64_t n, std::size_t offset, Move move) {
   alignas(64) std::array<unsigned char, 64> from{};
   alignas(64) std::array<unsigned char, 64> to{};
   for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<unsigned char>(i);
-  bench::warm(name, n, [&](std::int64_t count) {
+  bench::warm(name, n, "ns/op", [&](std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) move(to.data() + offset, from.data() + offset);
   });
   bench::check(std::memcmp(to.data() + offset, from.data() + offset, 16) == 0, "move: the bytes");
@@ -46,10 +46,10 @@ void by_memcpy(unsigned char* to, const unsigned char* from) {
 }  // namespace
 
 WEFT_WORKLOAD(foreign_call) {
-  bench::warm("foreign_call_empty", s.scaled(10'000'000), [](std::int64_t n) {
+  bench::warm("foreign_call_empty", s.scaled(10'000'000), "ns/op", [](std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) weft::blocking(weft_bench_empty);
   });
-  bench::warm("foreign_call_busy1us_x8", s.scaled(1'000'000, fibers), [](std::int64_t n) {
+  bench::warm("foreign_call_busy1us_x8", s.scaled(1'000'000, fibers), "ns/op", [](std::int64_t n) {
     weft::wait_group group;
     for (std::int64_t f = 0; f < fibers; ++f) {
       group.go([n] {

@@ -30,7 +30,7 @@ void by_eight(std::int64_t n, Step step) {
 WEFT_WORKLOAD(mutex_uncontended) {
   weft::mutex mutex;
   std::int64_t count = 0;
-  bench::warm("mutex_uncontended", s.scaled(20'000'000), [&](std::int64_t n) {
+  bench::warm("mutex_uncontended", s.scaled(20'000'000), "ns/op", [&](std::int64_t n) {
     count = 0;
     for (std::int64_t i = 0; i < n; ++i) {
       mutex.lock();
@@ -44,7 +44,7 @@ WEFT_WORKLOAD(mutex_uncontended) {
 WEFT_WORKLOAD(mutex_contended) {
   weft::mutex mutex;
   std::int64_t count = 0;
-  bench::warm("mutex_contended", s.scaled(10'000'000, fibers), [&](std::int64_t n) {
+  bench::warm("mutex_contended", s.scaled(10'000'000, fibers), "ns/op", [&](std::int64_t n) {
     count = 0;
     by_eight(n, [&] {
       mutex.lock();
@@ -58,7 +58,7 @@ WEFT_WORKLOAD(mutex_contended) {
 WEFT_WORKLOAD(rwmutex_read_contended) {
   weft::rw_mutex mutex;
   const std::int64_t value = 1;
-  bench::warm("rwmutex_read_contended", s.scaled(10'000'000, fibers), [&](std::int64_t n) {
+  bench::warm("rwmutex_read_contended", s.scaled(10'000'000, fibers), "ns/op", [&](std::int64_t n) {
     weft::wait_group group;
     for (std::int64_t f = 0; f < fibers; ++f) {
       group.go([&mutex, &value, n] {
@@ -77,7 +77,7 @@ WEFT_WORKLOAD(rwmutex_read_contended) {
 
 WEFT_WORKLOAD(waitgroup) {
   weft::wait_group group;
-  bench::warm("waitgroup", s.scaled(20'000'000), [&](std::int64_t n) {
+  bench::warm("waitgroup", s.scaled(20'000'000), "ns/op", [&](std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) {
       group.add();
       group.done();
@@ -89,14 +89,14 @@ WEFT_WORKLOAD(waitgroup) {
 WEFT_WORKLOAD(once) {
   weft::once once;
   int runs = 0;
-  bench::warm("once", s.scaled(100'000'000), [&](std::int64_t n) {
+  bench::warm("once", s.scaled(100'000'000), "ns/op", [&](std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) once.call([&] { ++runs; });
   });
   bench::check(runs == 1, "once: one run");
 }
 
 WEFT_WORKLOAD(cond_pingpong) {
-  bench::warm("cond_pingpong", s.scaled(2'000'000), [](std::int64_t n) {
+  bench::warm("cond_pingpong", s.scaled(2'000'000), "ns/op", [](std::int64_t n) {
     weft::mutex mutex;
     weft::cond changed;
     std::int64_t turn = 0;

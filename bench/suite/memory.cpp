@@ -1,6 +1,5 @@
 // What parked fibers cost in memory.
 #include <cstdint>
-#include <fstream>
 #include <string>
 
 #include "suite/bench.hpp"
@@ -12,27 +11,13 @@ using bench::settings;
 
 namespace {
 
-// Resident memory and page tables, in bytes.
-double memory_of_process() {
-  std::ifstream status("/proc/self/status");
-  double sum = 0;
-  for (std::string word; status >> word;) {
-    if (word != "VmRSS:" && word != "VmPTE:") continue;
-    double kib = 0;
-    status >> kib;
-    sum += kib * 1024.0;
-  }
-  bench::check(sum > 0, "/proc/self/status tells the memory");
-  return sum;
-}
-
 void parked(const std::string& name, std::int64_t n) {
   const weft::chan<std::int64_t> gate = weft::make_chan<std::int64_t>();
   weft::wait_group started;
   weft::wait_group ended;
   started.add(n);
   ended.add(n);
-  const double before = memory_of_process();
+  const double before = bench::memory_of_process();
   const bench::stopwatch spawning;
   for (std::int64_t i = 0; i < n; ++i) {
     weft::go([&] {
@@ -44,7 +29,7 @@ void parked(const std::string& name, std::int64_t n) {
   started.wait();
   bench::figure(name + ".spawn", spawning.wall_ns() / static_cast<double>(n), "ns/op");
   const double cpu = spawning.cpu_ns();
-  bench::figure(name, (memory_of_process() - before) / static_cast<double>(n), "B/fiber");
+  bench::figure(name, (bench::memory_of_process() - before) / static_cast<double>(n), "B/fiber");
   const bench::stopwatch waking;
   gate.close();
   ended.wait();

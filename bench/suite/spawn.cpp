@@ -15,7 +15,7 @@
 using bench::settings;
 
 WEFT_WORKLOAD(spawn_join) {
-  bench::cold("spawn_join", s.scaled(1'000'000), [](std::int64_t n) {
+  bench::cold("spawn_join", s.scaled(1'000'000), "ns/op", [](std::int64_t n) {
     weft::wait_group group;
     group.add(n);
     for (std::int64_t i = 0; i < n; ++i) {
@@ -26,7 +26,7 @@ WEFT_WORKLOAD(spawn_join) {
 }
 
 WEFT_WORKLOAD(spawn_join_1) {
-  bench::warm("spawn_join_1", s.scaled(1'000'000), [](std::int64_t n) {
+  bench::warm("spawn_join_1", s.scaled(1'000'000), "ns/op", [](std::int64_t n) {
     weft::wait_group group;
     for (std::int64_t i = 0; i < n; ++i) {
       group.add();
@@ -53,11 +53,12 @@ void yield_in_turn(std::int64_t n, std::int64_t fibers) {
 }  // namespace
 
 WEFT_WORKLOAD(yield) {
-  bench::warm("yield", s.scaled(1'000'000), [](std::int64_t n) { yield_in_turn(n, 2); });
+  bench::warm("yield", s.scaled(1'000'000), "ns/op", [](std::int64_t n) { yield_in_turn(n, 2); });
 }
 
 WEFT_WORKLOAD(yield_1000) {
-  bench::warm("yield_1000", s.scaled(4'000'000), [](std::int64_t n) { yield_in_turn(n, 1'000); });
+  bench::warm("yield_1000", s.scaled(4'000'000), "ns/op",
+              [](std::int64_t n) { yield_in_turn(n, 1'000); });
 }
 
 namespace {

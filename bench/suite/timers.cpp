@@ -1,6 +1,4 @@
 // Workloads over timers and sleeping, and how late fibers run.
-#include <sys/resource.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -23,16 +21,10 @@ namespace {
 
 std::int64_t ns(weft::clock::duration d) { return std::chrono::nanoseconds(d).count(); }
 
-double peak_rss_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024.0;
-}
-
 }  // namespace
 
 WEFT_WORKLOAD(timer_create_stop) {
-  bench::warm("timer_create_stop", s.scaled(2'000'000), [](std::int64_t n) {
+  bench::warm("timer_create_stop", s.scaled(2'000'000), "ns/op", [](std::int64_t n) {
     std::int64_t stopped = 0;
     for (std::int64_t i = 0; i < n; ++i) {
       weft::timer timer(1h);
@@ -60,30 +52,37 @@ WEFT_WORKLOAD(sleep_1m) {
   const double cpu = watch.cpu_ns();
   bench::figure("sleep_1m", wall / 1e6, "ms");
   bench::figure("sleep_1m.cpu", cpu / 1e9, "s");
-  bench::figure("sleep_1m.rss", peak_rss_mib(), "MiB");
+  bench::figure("sleep_1m.rss", bench::peak_rss_mib(), "MiB");
   bench::check(woken == n, "sleep: all have slept");
 }
 
 namespace {
 
+weft::clock::time_point after(double seconds) {
+  return weft::clock::now() +
+         std::chrono::duration_cast<weft::clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+// Sleeps 1 ms again and again, once at least, and notes how late it woke.
+void sleep_until_end(weft::clock::time_point end, bench::latencies& late) {
+  auto now = weft::clock::now();
+  do {
+    const auto due = now + 1ms;
+    weft::sleep_for(1ms);
+    now = weft::clock::now();
+    late.add(ns(now - due));
+  } while (now < end);
+}
+
 // `fibers` sleep 1 ms in a loop for `seconds`.
 void lateness(const std::string& name, std::int64_t fibers, double seconds) {
   std::vector<bench::latencies> late(static_cast<std::size_t>(fibers));
-  const auto end = weft::clock::now() + std::chrono::duration_cast<weft::clock::duration>(
-                                            std::chrono::duration<double>(seconds));
+  const auto end = after(seconds);
   const bench::stopwatch watch;
   weft::wait_group group;
   for (bench::latencies& mine : late) {
     mine.reserve(static_cast<std::size_t>(seconds * 1'000) + 1);
-    group.go([&mine, end] {
-      auto now = weft::clock::now();
-      do {
-        const auto due = now + 1ms;
-        weft::sleep_for(1ms);
-        now = weft::clock::now();
-        mine.add(ns(now - due));
-      } while (now < end);
-    });
+    group.go([&mine, end] { sleep_until_end(end, mine); });
   }
   group.wait();
   const double cpu = watch.cpu_ns();
@@ -112,8 +111,7 @@ void spin_until(const std::atomic<bool>& stop) {
 }  // namespace
 
 WEFT_WORKLOAD(hog_latency) {
-  const auto end = weft::clock::now() + std::chrono::duration_cast<weft::clock::duration>(
-                                            std::chrono::duration<double>(3.0 * s.scale));
+  const auto end = after(3.0 * s.scale);
   std::atomic<bool> stop{false};
   weft::wait_group group;
   for (int i = 0; i < 2; ++i) {
@@ -122,13 +120,7 @@ WEFT_WORKLOAD(hog_latency) {
   bench::latencies late;
   const bench::stopwatch watch;
   group.go([&] {
-    auto now = weft::clock::now();
-    do {
-      const auto due = now + 1ms;
-      weft::sleep_for(1ms);
-      now = weft::clock::now();
-      late.add(ns(now - due));
-    } while (now < end);
+    sleep_until_end(end, late);
     stop = true;
   });
   group.wait();

@@ -5,10 +5,7 @@
 // With one processor the fibers run in turn on the main thread; with more, each has a thread, and
 // they steal from one another. What the library has nothing for is left out: select, cancellation,
 // timers that are stopped, and whatever preempts.
-#include <sys/resource.h>
-
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -19,15 +16,6 @@
 namespace bench {
 
 namespace {
-
-double cpu_of_process() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto ns = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_usec) * 1e3;
-  };
-  return ns(usage.ru_utime) + ns(usage.ru_stime);
-}
 
 void run(const settings& s, const body& work) {
   if (s.procs == 1) {
@@ -60,44 +48,6 @@ void run(const settings& s, const body& work) {
 }
 
 }  // namespace
-
-std::int64_t settings::scaled(std::int64_t n, std::int64_t least) const {
-  return std::max(least, static_cast<std::int64_t>(std::llround(static_cast<double>(n) * scale)));
-}
-
-stopwatch::stopwatch() : start_(std::chrono::steady_clock::now()), cpu_start_(cpu_of_process()) {}
-
-double stopwatch::wall_ns() const {
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start_)
-      .count();
-}
-
-double stopwatch::cpu_ns() const { return cpu_of_process() - cpu_start_; }
-
-void figure(const std::string& name, double value, const char* unit) {
-  std::printf("%s\t%.6g\t%s\n", name.c_str(), value, unit);
-}
-
-void per_operation(const std::string& name, const stopwatch& watch, std::int64_t n,
-                   const char* unit) {
-  const double wall = watch.wall_ns();
-  const double cpu = watch.cpu_ns();
-  figure(name, wall / static_cast<double>(n), unit);
-  figure(name + ".cpu", cpu / static_cast<double>(n), unit);
-}
-
-void in_ms(const std::string& name, const stopwatch& watch) {
-  const double wall = watch.wall_ns();
-  const double cpu = watch.cpu_ns();
-  figure(name, wall / 1e6, "ms");
-  figure(name + ".cpu", cpu / 1e6, "ms");
-}
-
-void check(bool right, const char* what) {
-  if (right) return;
-  std::fprintf(stderr, "bench: wrong result: %s\n", what);
-  std::exit(1);
-}
 
 }  // namespace bench
 

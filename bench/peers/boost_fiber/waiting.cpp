@@ -1,8 +1,6 @@
 // Workloads over locks, conditions, sleeping and parked fibers.
-#include <sys/resource.h>
-
 #include <algorithm>
-#include <fstream>
+#include <chrono>
 #include <random>
 
 #include "bench.hpp"
@@ -87,11 +85,9 @@ void sleep_once(const settings& s) {
   group.wait();
   const double wall = watch.wall_ns();
   const double cpu = watch.cpu_ns();
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
   figure("sleep_1m", wall / 1e6, "ms");
   figure("sleep_1m.cpu", cpu / 1e9, "s");
-  figure("sleep_1m.rss", static_cast<double>(usage.ru_maxrss) / 1024, "MiB");
+  figure("sleep_1m.rss", peak_rss_mib(), "MiB");
   check(woken == n, "sleep: all have slept");
 }
 
@@ -130,20 +126,6 @@ void lateness(const std::string& name, std::size_t fibers, double seconds) {
   quantile(".p99", 0.99);
   quantile(".p999", 0.999);
   figure(name + ".cpu", cpu / size, "ns/op");
-}
-
-// Resident memory and page tables, in bytes.
-double memory_of_process() {
-  std::ifstream status("/proc/self/status");
-  double sum = 0;
-  for (std::string word; status >> word;) {
-    if (word != "VmRSS:" && word != "VmPTE:") continue;
-    double kib = 0;
-    status >> kib;
-    sum += kib * 1024;
-  }
-  check(sum > 0, "/proc/self/status tells the memory");
-  return sum;
 }
 
 void parked(const std::string& name, std::int64_t n) {
