@@ -6,6 +6,7 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
+#include "weft/arch/no_sanitize.hpp"
 #include "weft/arch/stack.hpp"
 #include "weft/arch/valgrind.hpp"
 
@@ -116,13 +117,6 @@ const void* _Unwind_Find_FDE(void* pc, dwarf_eh_bases* bases);
 void weft_walk_from(const void* registers, void (*walk)(void*), void* argument);
 #endif
 }
-
-#if defined(__clang__)
-#define WEFT_NO_SANITIZE __attribute__((disable_sanitizer_instrumentation))
-#else
-#define WEFT_NO_SANITIZE \
-  __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
-#endif
 
 namespace weft::inline WEFT_ABI::detail {
 namespace {

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "weft/arch/fault.hpp"
+#include "weft/arch/no_sanitize.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -52,15 +53,8 @@ hold::hold(execution& e) noexcept : e_(e), context_(nullptr) {
   if (context_ == nullptr) let_go();
 }
 
-#if defined(__clang__)
-// no_sanitize would still note the function's exit, on the fiber that was switched to.
-#define WEFT_NO_SANITIZE_THREAD __attribute__((disable_sanitizer_instrumentation))
-#else
-#define WEFT_NO_SANITIZE_THREAD __attribute__((no_sanitize_thread))
-#endif
-
-WEFT_NO_SANITIZE_THREAD void annotate_departure(execution& from, const execution& to,
-                                                bool from_ends) noexcept {
+WEFT_NO_SANITIZE void annotate_departure(execution& from, const execution& to,
+                                         bool from_ends) noexcept {
   if (&__sanitizer_start_switch_fiber != nullptr) {
     __sanitizer_start_switch_fiber(from_ends ? nullptr : &from.fake_stack, to.stack_limit,
                                    to.stack_size);
@@ -68,7 +62,7 @@ WEFT_NO_SANITIZE_THREAD void annotate_departure(execution& from, const execution
   if (has_thread_sanitizer()) __tsan_switch_to_fiber(to.tsan_fiber, 0);
 }
 
-WEFT_NO_SANITIZE_THREAD void annotate_arrival(execution& self) noexcept {
+WEFT_NO_SANITIZE void annotate_arrival(execution& self) noexcept {
   if (&__sanitizer_finish_switch_fiber != nullptr)
     __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
   // What ready() has told of the fiber.

@@ -17,6 +17,7 @@
 
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/recurse.hpp"
 #include "weft/arch/fault.hpp"
 #include "weft/arch/pages.hpp"
 
@@ -41,19 +42,7 @@ void check_and_exit(const stack_place& place, void* address, void* context) {
 void never_called(const stack_place&, void*, void*) { std::_Exit(not_as_expected); }
 void not_mine(const stack_place&, void*, void*) { std::printf("hook "), std::fflush(stdout); }
 
-#if defined(__clang__)
-[[clang::optnone]]
-#else
-[[gnu::noinline, gnu::optimize("O0")]]
-#endif
-int recurse(int depth) {
-  if (depth < 0) return 0;
-  volatile char frame[512];
-  frame[0] = static_cast<char>(depth);
-  return recurse(depth + 1) + frame[0];
-}
-
-void overflow() { std::_Exit(recurse(0)); }
+void overflow() { std::_Exit(test::recurse(0)); }
 
 void run_on(const stack& s, void (*f)()) {
   static ucontext_t there;

@@ -15,6 +15,7 @@
 #include "support/child.hpp"
 #include "support/embedded.hpp"
 #include "support/probe.hpp"
+#include "support/recurse.hpp"
 #include "weft/arch/fault.hpp"
 #include "weft/chan.hpp"
 #include "weft/runtime.hpp"
@@ -247,27 +248,11 @@ TEST_CASE("run_once: an exception that nobody catches ends the process with its 
   CHECK(end.err.find("panic: out of a fiber") != std::string::npos);
 }
 
-namespace {
-
-#if defined(__clang__)
-[[clang::optnone]]
-#else
-[[gnu::noinline, gnu::optimize("O0")]]
-#endif
-int recurse(int depth) {
-  if (depth < 0) return 0;
-  volatile char frame[512];
-  frame[0] = static_cast<char>(depth);
-  return recurse(depth + 1) + frame[0];
-}
-
-}  // namespace
-
 TEST_CASE("run_once: a stack overflow is reported on a thread without a signal stack",
           "[runtime][os][SC-27]") {
   const test::child_end end = test::in_child([] {
     weft::runtime rt(embedded());
-    rt.go({.name = "deep"}, [] { recurse(0); });
+    rt.go({.name = "deep"}, [] { test::recurse(0); });
     std::thread([&] { turn(rt); }).join();
   });
   CHECK(end.status == 2);

@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "weft/arch/backtrace.hpp"
+#include "weft/arch/no_sanitize.hpp"
 #include "weft/arch/tls.hpp"
 
 // clang-format off: one a line
@@ -35,13 +36,6 @@
   X(spin_trylock) \
   X(spin_unlock)
 // clang-format on
-
-#if defined(__clang__)
-#define WEFT_NO_SANITIZE __attribute__((disable_sanitizer_instrumentation))
-#else
-#define WEFT_NO_SANITIZE \
-  __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
-#endif
 
 // What AddressSanitizer and ThreadSanitizer call theirs; absent without them.
 #define WEFT_DECLARE(name) \
