@@ -5,6 +5,7 @@
 #include <bit>
 #include <cassert>
 #include <new>
+#include <utility>
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/pages.hpp"
@@ -215,6 +216,7 @@ std::size_t stack_pool::pop(stack* out, std::size_t n) noexcept {
   for (; got < n && count_ != 0; ++got) out[got] = at(slot(--count_));
   cold_ = std::min(cold_, count_);
   shallow_ = std::min(shallow_, count_);
+  least_ = std::min(least_, count_);
   for (; got < n && fresh_ != fresh_end_; ++got) {
     out[got] = at(fresh_);
     fresh_ += stack_size_;
@@ -405,7 +407,20 @@ void stack_pool::shrink_kept(std::byte** bases, std::size_t room) noexcept {
   }
 }
 
-void stack_pool::trim(std::size_t keep) noexcept {
+void stack_pool::trim(std::size_t keep) noexcept { give_back(keep, true); }
+
+bool stack_pool::trim_unused(std::size_t keep) noexcept {
+  std::size_t used;
+  {
+    lock_guard guard(lock_);
+    const std::size_t least = std::exchange(least_, count_);
+    used = count_ - std::min(count_, least);
+  }
+  give_back(std::max(keep, used), used == 0);
+  return used == 0;
+}
+
+void stack_pool::give_back(std::size_t keep, bool deep_parts) noexcept {
   // What is being given back is in nobody's reach: pieces bound how much that is, and how long.
   constexpr std::size_t piece = 32768;
   std::byte* few[256];
@@ -425,7 +440,7 @@ void stack_pool::trim(std::size_t keep) noexcept {
     left -= n;
   }
   // Few at a time: these are the ones that are wanted next.
-  shrink_kept(bases, std::size(few));
+  if (deep_parts) shrink_kept(bases, std::size(few));
   if (mapped) unmap_pages(bases, piece * sizeof *bases);
 }
 

@@ -17,8 +17,6 @@ namespace {
 constexpr std::uint32_t by_turn = 0;
 constexpr std::uint32_t by_time = 1;
 
-constexpr std::int64_t between_trims = 1'000'000'000;
-
 const void* this_thread() noexcept { return thread_state_of_caller().error_number; }
 
 }  // namespace
@@ -150,8 +148,8 @@ bool embedded_loop::drive(std::int64_t until) noexcept {
     wake_up();
     ran = run_turn();
   }
-  trim();
-  s_.poller_->set_alarm(fall_asleep());
+  const std::int64_t next_trim = trim(ran);
+  s_.poller_->set_alarm(std::min(fall_asleep(), next_trim));
   if (s_.has_visible_work()) s_.break_poller();
   return ran;
 }
@@ -196,12 +194,15 @@ void embedded_loop::wake_up() noexcept {
   static_cast<void>(s_.acquire_idle(m_));  // there is one, and nobody else takes it
 }
 
-// What sysmon does elsewhere.
-void embedded_loop::trim() noexcept {
+// What sysmon does elsewhere. When it wants to be called again.
+std::int64_t embedded_loop::trim(bool ran) noexcept {
   const std::int64_t now = monotonic_ns();
-  if (now - trimmed_ < between_trims) return;
-  trimmed_ = now;
-  s_.stacks_.trim(warm_stacks_kept);
+  if (ran) is_trimmed_ = false;
+  if (!is_trimmed_ && now >= next_trim_) {
+    is_trimmed_ = s_.trim_stacks();
+    next_trim_ = now + between_trims;
+  }
+  return is_trimmed_ ? never : next_trim_;
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -448,6 +448,28 @@ void scheduler::take_back_caches(processor& p) noexcept {
   }
 }
 
+// So that they are trimmed with the others.
+void scheduler::take_back_idle_stacks() noexcept {
+  lock_guard held(lock_);
+  for (processor* p = idle_processors_; p != nullptr; p = p->next_idle) {
+    stacks_.release_batch(p->stacks.data(), p->cached_stacks());
+    p->set_cached_stacks(0);
+  }
+}
+
+// Once in a while, by sysmon or who stands for it. True: no stack was wanted since the last time,
+// and there is nothing more to give back.
+bool scheduler::trim_stacks() noexcept {
+  constexpr std::size_t kept_warm = 64;
+  take_back_idle_stacks();
+  bool rests = stacks_.trim_unused(kept_warm);
+  for (const auto& place : other_stacks_) {
+    // pairs: sched.pools
+    if (stack_pool* pool = place.load(acquire)) rests = pool->trim_unused(kept_warm) && rests;
+  }
+  return rests;
+}
+
 // What fibers have, or had and have left to someone who is about to use it: exact when nothing
 // runs.
 std::size_t scheduler::stacks_in_use() const noexcept {

@@ -32,6 +32,7 @@ constexpr std::int64_t machine_patience = 1000 * ms;
 std::errc sysmon::start() noexcept {
   started_ = monotonic_ns();
   next_trace_ = started_;
+  next_trim_ = started_ + between_trims;
   no_machine_since_ = started_;
   thread_options options;
   options.name = "weft-sysmon";
@@ -87,7 +88,9 @@ void sysmon::run() noexcept {
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
     } else {
       idle_looks_ = 0;
+      is_trimmed_ = false;
     }
+    if (now >= next_trim_ && !is_trimmed_) trim(now);
     sleep(now);
   }
 }
@@ -123,8 +126,8 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
     s_.sysmon_sleeps_ = false;
     return;
   }
-  s_.stacks_.trim(warm_stacks_kept);
   std::int64_t until = watch_for_deadlock(s_, now);
+  if (!is_trimmed_) until = std::min(until, next_trim_);
   if (s_.has_waiting_for_stack_.load(relaxed)) {  // relaxed: nothing runs
     if (s_.is_quiescent()) s_.report_if_out_of_stacks();
     until = std::min(until, now + stack_retry);
@@ -138,7 +141,13 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
   if (woken) {
     note_.clear();
     idle_looks_ = 0;
+    is_trimmed_ = false;
   }
+}
+
+void sysmon::trim(std::int64_t now) noexcept {
+  is_trimmed_ = s_.trim_stacks();
+  next_trim_ = now + between_trims;
 }
 
 void sysmon::look_at(processor& p, std::int64_t now) noexcept {

@@ -258,6 +258,26 @@ TEST_CASE("stack: trim gives the memory of idle stacks back", "[arch][stack][uni
   }
 }
 
+TEST_CASE("stack: trim_unused leaves what was wanted since the last call", "[arch][stack][unit]") {
+  stack_pool pool(64 * kib);
+  const std::vector<stack> stacks = take(pool, 400);
+  for (const stack& s : stacks) use(s, 32 * kib);
+  give_back(pool, stacks);
+  CHECK_FALSE(pool.trim_unused(10));  // all were wanted
+  CHECK(resident_pages(stacks) == 400 * 32 * kib / page_size());
+
+  const std::vector<stack> some = take(pool, 100);
+  give_back(pool, std::vector<stack>(some.rbegin(), some.rend()));
+  CHECK_FALSE(pool.trim_unused(10));
+  CHECK(resident_pages(stacks) == 100 * 32 * kib / page_size());
+  CHECK(resident_pages(some) == 100 * 32 * kib / page_size());
+
+  CHECK(pool.trim_unused(10));
+  CHECK(resident_pages(stacks) == 10 * 16 * kib / page_size());
+  CHECK(pool.trim_unused(0));
+  CHECK(resident_pages(stacks) == 0);
+}
+
 TEST_CASE("stack: trimmed stacks come back in memory order, each once", "[arch][stack][unit]") {
   stack_pool pool(64 * kib);
   std::vector<stack> stacks = take(pool, 500);

@@ -101,6 +101,10 @@ class stack_pool {
   // whatever lies deeper than 16 KiB. Long, up to 1 us a stack: for a service thread, not for a
   // machine.
   void trim(std::size_t keep) noexcept;
+  // Of the free stacks beyond the `keep` that were used last, those that nobody has wanted since the
+  // last call: what a service needs at its busiest stays warm. If nobody has wanted any, as trim().
+  // True: so it was.
+  bool trim_unused(std::size_t keep) noexcept;
   // Gives back what a stack, in use by the caller, holds below its uppermost `keep_bytes`.
   static void shrink(const stack& s, std::size_t keep_bytes) noexcept;
 
@@ -133,6 +137,7 @@ class stack_pool {
   [[nodiscard]] std::size_t trim_some(std::byte** bases, std::size_t room,
                                       std::size_t keep) noexcept;
   void shrink_kept(std::byte** bases, std::size_t room) noexcept;
+  void give_back(std::size_t keep, bool deep_parts) noexcept;
   [[nodiscard]] slab* slab_of(const std::byte* base) const noexcept;
   void unmap(slab* s) noexcept;
 
@@ -147,6 +152,7 @@ class stack_pool {
   std::size_t count_ = 0;
   std::size_t cold_ = 0;        // S2
   std::size_t shallow_ = 0;     // S2
+  std::size_t least_ = 0;       // the least count_ since trim_unused()
   std::byte* fresh_ = nullptr;  // prepared and never used: [fresh_, fresh_end_)
   std::byte* fresh_end_ = nullptr;
   std::size_t in_use_ = 0;

@@ -91,7 +91,7 @@ class embedded_loop {
   fiber* next_fiber() noexcept;
   std::int64_t fall_asleep() noexcept;
   void wake_up() noexcept;
-  void trim() noexcept;
+  std::int64_t trim(bool ran) noexcept;
 
   scheduler& s_;
   machine& m_;
@@ -102,7 +102,8 @@ class embedded_loop {
   bool is_driven_ = false;           // guarded by lock_
   unsigned pins_ = 0;                // the driver's, as the two below
   const void* pinned_to_ = nullptr;  // a thread
-  std::int64_t trimmed_ = 0;
+  std::int64_t next_trim_ = 0;
+  bool is_trimmed_ = false;  // and nothing has run since
   // Whose the loop is; what stands for a thread is where it keeps its errno.
   atomic<const void*> thread_;
 };

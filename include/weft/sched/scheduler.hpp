@@ -291,6 +291,8 @@ class scheduler {
   void serve_waiting_for_stack(unsigned of_class) noexcept;
   void serve_all_waiting_for_stacks() noexcept;
   void take_back_caches(processor& p) noexcept;
+  void take_back_idle_stacks() noexcept;
+  bool trim_stacks() noexcept;
   void report_if_out_of_stacks() noexcept;
   void report_if_waiting_for_stacks() noexcept;
   [[nodiscard]] std::size_t stacks_in_use() const noexcept;

@@ -11,8 +11,9 @@
 //                 a machine (the policy of ready.cpp);
 //               - timers of a busy processor are due: runs them;
 //               - the system had refused a stack or a thread: asks it again;
-//               - nothing runs any more: deadlock check, stack trimming, then sleep without a time
-//                 limit, until a processor leaves the idle list.
+//               - stacks lie unused for a second: gives back their memory;
+//               - nothing runs any more: deadlock check, then sleep without a time limit, until a
+//                 processor leaves the idle list (but until the stacks of what ran are given back).
 // Slices      a fiber that waits for a timer, the poller or another thread was made ready into the
 //             global queue or by a due timer: 1 ms. CPU-bound fibers among themselves: 10 ms.
 // Order       pair sysmon.ends: set by stop(), seen by the thread.
@@ -30,8 +31,8 @@ namespace weft::inline WEFT_ABI::detail {
 
 class scheduler;
 
-// So many free stacks keep their memory when a runtime that rests is trimmed.
-inline constexpr std::size_t warm_stacks_kept = 64;
+// Stacks that nobody wants for so long give back their memory.
+inline constexpr std::int64_t between_trims = 1'000'000'000;
 
 class sysmon {
  public:
@@ -56,6 +57,7 @@ class sysmon {
   [[nodiscard]] bool others_wait() const noexcept;
   [[nodiscard]] bool has_stuck_work() const noexcept;
   [[nodiscard]] bool nobody_polls() const noexcept;
+  void trim(std::int64_t now) noexcept;
 
   scheduler& s_;
   note note_;
@@ -64,6 +66,8 @@ class sysmon {
   std::int64_t tick_ = 1'000'000;
   std::int64_t started_ = 0;
   std::int64_t next_trace_ = 0;
+  std::int64_t next_trim_ = 0;
+  bool is_trimmed_ = false;  // and nothing has run since
   std::int64_t no_machine_since_ = 0;
   int idle_looks_ = 0;
   bool blocking_waits_ = false;
