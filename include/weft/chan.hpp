@@ -82,7 +82,9 @@ class chan_handle {
 
   std::optional<T> recv() const {
     if (ch_ == nullptr) block_for_ever(wait_reason::chan_receive_nil);
-    return recv_blocking(*ch_);
+    std::optional<T> out;
+    recv_blocking(*ch_, out);
+    return out;
   }
 
   recv_status try_recv_into(std::optional<T>& out) const {

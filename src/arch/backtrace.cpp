@@ -4,8 +4,7 @@
 #include <ucontext.h>
 #include <unwind.h>
 
-#include <boost/context/detail/fcontext.hpp>
-
+#include "weft/arch/jump.hpp"
 #include "weft/arch/no_sanitize.hpp"
 #include "weft/arch/stack.hpp"
 #include "weft/arch/valgrind.hpp"
@@ -154,24 +153,24 @@ WEFT_NOINLINE void walk_for_saved(void* argument) {
 }
 #endif
 
+#if !WEFT_OWN_SWITCH
 // Where Boost's jump keeps the pc, in words from the context; 0: not found. Its versions differ in
 // that, but everywhere the preserved registers stand right below it.
 std::size_t pc_word = 0;
 
 WEFT_NO_SANITIZE std::size_t find_pc_word(const void* context) noexcept;
 
-WEFT_NO_SANITIZE void report_layout(boost::context::detail::transfer_t t) {
+WEFT_NO_SANITIZE void report_layout(transfer_t t) {
   pc_word = find_pc_word(t.fctx);
-  boost::context::detail::jump_fcontext(t.fctx, nullptr);
+  static_cast<void>(jump(t.fctx, nullptr));
 }
 
 // Switches away once and lets the other side find an address of this function in what was saved.
 WEFT_NOINLINE WEFT_NO_SANITIZE bool probe_layout() noexcept {
   alignas(64) static unsigned char stack[16 * 1024];
   const unsigned id = stack_is_there(stack, stack + sizeof(stack) - 1);
-  boost::context::detail::jump_fcontext(
-      boost::context::detail::make_fcontext(stack + sizeof(stack), sizeof(stack), &report_layout),
-      nullptr);
+  auto* top = reinterpret_cast<std::byte*>(stack) + sizeof(stack);
+  static_cast<void>(jump(prepare_jump(top, sizeof(stack), &report_layout), nullptr));
   stack_is_gone(id);
   return pc_word != 0;
 }
@@ -189,6 +188,7 @@ WEFT_NO_SANITIZE std::size_t find_pc_word(const void* context) noexcept {
 
 // Before main: later the first use may be in a signal handler, or on a small stack.
 const bool layout_is_known = probe_layout();
+#endif
 
 }  // namespace
 
@@ -200,14 +200,24 @@ std::size_t capture(void** pcs, std::size_t max, std::size_t skip) noexcept {
 
 saved_registers registers_of_suspended(const void* context) noexcept {
   saved_registers r;
-  if (context == nullptr || !layout_is_known) return r;
+  if (context == nullptr) return r;
   void* const* const words = static_cast<void* const*>(context);
+#if WEFT_OWN_SWITCH
+  if (!has_begun(context)) return r;
+  constexpr std::size_t pc_word = jump_pc_word;
+#else
+  if (!layout_is_known) return r;
+#endif
   void* const resumes_at = words[pc_word];
   if (resumes_at == nullptr) return r;
   void* const call = static_cast<char*>(resumes_at) - 1;
   if (!has_tables(call)) return r;  // never run, or not a context at all
   r.pc = call;
-#if defined(__x86_64__)
+#if WEFT_OWN_SWITCH
+  // All others stand in the frame of whoever jumped.
+  r.sp = const_cast<void**>(words + jump_words);
+  r.preserved[1] = words[jump_frame_pointer_word];
+#elif defined(__x86_64__)
   r.sp = const_cast<void**>(words + pc_word + 1);
   r.preserved[0] = words[pc_word - 2];  // rbx
   r.preserved[1] = words[pc_word - 1];  // rbp

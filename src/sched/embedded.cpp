@@ -8,6 +8,7 @@
 #include "weft/arch/fence.hpp"
 #include "weft/base/error.hpp"
 #include "weft/sched/scheduler.hpp"
+#include "weft/sched/switch_fiber.hpp"
 #include "weft/sched/sysmon.hpp"
 
 namespace weft::inline WEFT_ABI::detail {

@@ -67,7 +67,13 @@ void scheduler::ready_local(machine& m, fiber* f) noexcept {
     inject(f);
     return;
   }
-  fiber* kicked = p->run_next.exchange(f, seq_cst);  // pairs: processor.run_next, sched.wake
+  // Thieves only take from it: where it is empty it stays so.
+  fiber* kicked = nullptr;
+  if (p->run_next.load(relaxed) == nullptr) {  // relaxed: the owner's, but for what thieves take
+    p->run_next.store(f, release);             // pairs: processor.run_next
+  } else {
+    kicked = p->run_next.exchange(f, acq_rel);  // pairs: processor.run_next
+  }
   if (kicked != nullptr && !p->queue.push(kicked)) overflow(*this, *p, kicked);
   if (procs() == 1) return;
   if (kicked == nullptr) {

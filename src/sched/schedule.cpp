@@ -2,14 +2,12 @@
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
 #include "weft/sched/scheduler.hpp"
+#include "weft/sched/switch_fiber.hpp"
 #include "weft/sched/take_away.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
 namespace {
-
-// Fibers that keep readying each other share one slice; this bounds it where nobody samples slices.
-constexpr std::uint32_t max_inherited = 1000;
 
 constexpr int steal_rounds = 4;
 
@@ -51,20 +49,6 @@ fiber* scheduler::find_runnable(machine& m) {
     if (fiber* f = steal_work(m)) return f;
     go_idle(m);
   }
-}
-
-fiber* scheduler::next_local(processor& p) noexcept {
-  p.count_pick();
-  // relaxed: a look that saves the exchange
-  if (p.run_next.load(relaxed) != nullptr && (++p.inherited < max_inherited || p.queue.empty())) {
-    if (fiber* f = p.run_next.exchange(nullptr, acquire)) return f;  // pairs: processor.run_next
-  }
-  fiber* f = p.queue.pop();
-  if (f != nullptr) {
-    p.inherited = 0;
-    p.slice.store(p.slice.load(relaxed) + 1, relaxed);  // relaxed: owner; sysmon samples it
-  }
-  return f;
 }
 
 // Due timers, the poller and the global queue, at most one of which has a fiber for us at once.

@@ -1,38 +1,13 @@
-// Switching between fibers and the loop, parking, yielding, and the end of a fiber.
-//
-// Arrival     whoever is switched to first says where the departed side stands (arrived), then does
-//             what the departed one left to do (finish_departure): the park commit, or freeing an
-//             ended fiber. Both are done before anything else, on the far side's stack.
-// Bracket     the departing side enters the bracket, the arriving side leaves it: the machine is in
-//             the runtime over the whole switch.
-// Direct      a parking fiber switches straight to the next one if that one has a stack or its
-//             processor has a warm one, neither is pinned and the processor is still there; else to
-//             the loop, which commits first and then prepares.
+// Yielding, binding a stack, and the end of a fiber.
+#include "weft/sched/switch_fiber.hpp"
+
 #include <utility>
 
 #include "weft/arch/report.hpp"
-#include "weft/sched/departure.hpp"
-#include "weft/sched/misuse.hpp"
-#include "weft/sched/scheduler.hpp"
-#include "weft/sched/take_away.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
-using boost::context::detail::transfer_t;
-
 atomic<departure_hook> current_departure_hook{nullptr};
-
-void scheduler::finish_departure(machine& m) noexcept {
-  if (m.ended != nullptr) {
-    fiber* f = m.ended;
-    m.ended = nullptr;
-    reap(m, f);
-  }
-  if (wait_state::commit commit = m.commit) {
-    m.commit = nullptr;
-    commit(m.commit_argument);
-  }
-}
 
 // From the loop to m.current(), until something switches back to the loop.
 void scheduler::run_current(machine& m) {
@@ -53,59 +28,10 @@ void scheduler::run_current(machine& m) {
   }
 }
 
-// From a fiber to the next one, or to the loop. Inside the bracket, and it stays so: the arriving
-// side leaves it.
-void scheduler::switch_away(machine& m, fiber& from, bool ends) {
-  fiber* next = pick_direct(m);
-  m.set_current(next);
-  if (next != nullptr) next->set_state(fiber_state::running);
-  const transfer_t t = leave_for(from.self, next != nullptr ? next->self : m.loop, m.thread, ends);
-  // Somebody has resumed us, perhaps on another machine.
-  machine& here = *current_machine();
-  arrived(t, from.self, here.thread);
-  here.home->finish_departure(here);
-}
-
-// A fiber that can be switched to from a fiber's stack: nothing here may block or take long.
-fiber* scheduler::pick_direct(machine& m) noexcept {
-  processor* p = m.p;
-  if (p == nullptr || m.pinned != nullptr || is_alone() || p->is_time_to_look_around() ||
-      p->id >= procs() || is_stopping_.load(acquire))  // pairs: sched.stopping
-    return nullptr;
-  fiber* next = next_local(*p);
-  if (next == nullptr) return nullptr;
-  const bool bound = next->on || bind(m, next, true);
-  if (WEFT_LIKELY(bound && next->pinned_to == nullptr)) return next;
-  put_back(*p, next);
-  return nullptr;
-}
-
 // To the front of the processor's order: the loop takes it next.
 void scheduler::put_back(processor& p, fiber* f) noexcept {
   fiber* other = p.run_next.exchange(f, acq_rel);  // pairs: processor.run_next
   if (other != nullptr && !p.queue.push(other)) inject(other);
-}
-
-void scheduler::park_current(wait_state* wait, wait_reason reason, wait_state::commit commit,
-                             void* argument) {
-  machine& m = *current_machine();
-  fiber& f = *m.current();
-  if (WEFT_UNLIKELY(enter(m) != 0)) report_nested_entry();
-  const bool in_call = f.in_call.load(relaxed);  // relaxed: its own
-  if (WEFT_UNLIKELY(in_call)) static_cast<void>(take_lent_back(m));
-  note_parking(m, f);
-  f.wait = wait;
-  f.reason.store(reason, relaxed);       // relaxed: for reports
-  f.since.store(coarse_now(), relaxed);  // relaxed: for reports
-  f.set_state(fiber_state::parked);
-  on_departure(f, departure::park);
-  m.commit = commit;
-  m.commit_argument = argument;
-  switch_away(m, f, false);
-  f.wait = nullptr;
-  machine& here = *current_machine();
-  if (WEFT_UNLIKELY(in_call)) lend_processor(here);
-  leave(here, 0);
 }
 
 namespace {

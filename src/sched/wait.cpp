@@ -7,6 +7,7 @@
 #include "weft/sched/interrupt.hpp"
 #include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
+#include "weft/sched/switch_fiber.hpp"
 #include "weft/sched/take_away.hpp"
 #include "weft/sched/waiter.hpp"
 
@@ -120,17 +121,13 @@ void wait_state::wake() noexcept {
   }
 }
 
-// The park commit of all waits. It may find a shared wait fired while its owner was arming; then
-// nobody else readies the fiber.
+// The park commit of shared waits. It may find one fired while its owner was arming; then nobody
+// else readies the fiber.
 struct wait_commit {
   wait_state* wait;
   wait_state::commit release_locks;
   void* argument;
 
-  static void single(void* self) noexcept {
-    const auto [wait, release_locks, argument] = *static_cast<wait_commit*>(self);
-    release_locks(argument);
-  }
   static void shared(void* self) noexcept {
     const auto [wait, release_locks, argument] = *static_cast<wait_commit*>(self);
     fiber* f = wait->fiber_;
@@ -158,9 +155,9 @@ std::uint32_t wait_state::park(commit release_locks, void* argument) {
     }
   }
   wait_commit published{this, release_locks, argument};
-  m.home->park_current(this, reason_,
-                       kind_ == kind::single ? &wait_commit::single : &wait_commit::shared,
-                       &published);
+  const bool is_shared = kind_ == kind::shared;
+  m.home->park_current(this, reason_, is_shared ? &wait_commit::shared : release_locks,
+                       is_shared ? &published : argument);
   if (WEFT_UNLIKELY(f.exits || f.meets_deadlock)) {
     if (std::exchange(f.meets_deadlock, false)) throw_deadlock(f.home->deadlock_dump());
     if (has_to_unwind(f)) {

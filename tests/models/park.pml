@@ -1,7 +1,7 @@
 // Parking one task and waking it: a fiber in a list, one that watches a source too, a plain thread.
 //
 // Code        src/sched/wait.cpp, include/weft/sched/waiter.hpp, src/sched/cancel_source.cpp,
-//             park_current() and switch_away() of src/sched/switch_fiber.cpp
+//             park_current() and switch_away() of include/weft/sched/switch_fiber.hpp
 // Shows       the fiber runs on one machine at a time: nobody resumes it while it is still on its
 //             stack. It is in one run queue at most. Each park ends by one claim and one wake-up,
 //             and none is lost. Nobody touches a wait that has ended.
@@ -14,8 +14,8 @@
 // Run single:
 // Run thread: -DSHARED -DTHREAD
 //
-// Break COMMITS_LATE in single: src/sched/switch_fiber.cpp: m.commit = commit;
-// Break COMMITS_LATE_SHARED in shared: src/sched/switch_fiber.cpp: m.commit = commit;
+// Break COMMITS_LATE in single: include/weft/sched/switch_fiber.hpp: m.commit = commit;
+// Break COMMITS_LATE_SHARED in shared: include/weft/sched/switch_fiber.hpp: m.commit = commit;
 // Break OPEN: src/sched/wait.cpp: return word_.compare_exchange(word, open, acq_rel);
 // Break NOTIFIED: src/sched/wait.cpp: if (!parked) ready(f);
 // Break READIES in shared: src/sched/wait.cpp: return is_open ? claim::parked : claim::running;

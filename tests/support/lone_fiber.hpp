@@ -35,7 +35,7 @@ class lone_fiber {
   [[nodiscard]] bool has_ended() const { return ended_; }
   [[nodiscard]] int times_swallowed() const { return swallowed_; }
   [[nodiscard]] const weft::detail::unwind_request& request() const { return request_; }
-  // What Boost.Context gave for it; null while it runs.
+  // What the jump gave for it; null while it runs.
   [[nodiscard]] const void* context() const { return self_.context.load(weft::detail::relaxed); }
   [[nodiscard]] weft::detail::execution& side() { return self_; }
   // Looks at the exception state that the next fiber of this thread would find.
@@ -44,7 +44,7 @@ class lone_fiber {
  private:
   static constexpr std::size_t stack_size = std::size_t{256} * 1024;
 
-  static void entry(boost::context::detail::transfer_t t) {
+  static void entry(weft::detail::transfer_t t) {
     WEFT_MARK_STACK_BOTTOM();
     lone_fiber& self = *entered_;
     weft::detail::arrived(t, self.self_, weft::detail::thread_state_of_caller());

@@ -47,7 +47,7 @@ struct saved_registers {
   void* preserved[count] = {};
 };
 
-// Of a fiber that is switched away from: `context` is what Boost.Context's jump gave for it (the
+// Of a fiber that is switched away from: `context` is what the jump gave for it (the
 // stack pointer at the switch). pc is null where the layout is not known.
 [[nodiscard]] saved_registers registers_of_suspended(const void* context) noexcept;
 // Of what a signal interrupted: the third argument of its handler. pc is exact.

@@ -101,9 +101,9 @@ class stack_pool {
   // whatever lies deeper than 16 KiB. Long, up to 1 us a stack: for a service thread, not for a
   // machine.
   void trim(std::size_t keep) noexcept;
-  // Of the free stacks beyond the `keep` that were used last, those that nobody has wanted since the
-  // last call: what a service needs at its busiest stays warm. If nobody has wanted any, as trim().
-  // True: so it was.
+  // Of the free stacks beyond the `keep` that were used last, those that nobody has wanted since
+  // the last call: what a service needs at its busiest stays warm. If nobody has wanted any, as
+  // trim(). True: so it was.
   bool trim_unused(std::size_t keep) noexcept;
   // Gives back what a stack, in use by the caller, holds below its uppermost `keep_bytes`.
   static void shrink(const stack& s, std::size_t keep_bytes) noexcept;

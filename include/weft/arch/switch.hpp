@@ -2,7 +2,7 @@
 //
 // Why unsafe  after a switch the same lines of code may run on another OS thread. What belongs to
 //             the execution travels with it: stack and callee-saved registers with the
-//             floating-point control words (Boost.Context), errno, and the C++ runtime's record of
+//             floating-point control words (arch/jump.hpp), errno, and the C++ runtime's record of
 //             exceptions being handled. The addresses of the last two are per thread and may not be
 //             computed in code that switches: compilers keep them across. They are taken once for
 //             each machine.
@@ -30,12 +30,12 @@
 // Seen by     tests "switch: ...", "hold: ...", and the exception tests of the scheduler.
 #pragma once
 
-#include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
 #include <cstdint>
 
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/fence.hpp"
+#include "weft/arch/jump.hpp"
 #include "weft/arch/sanitizer.hpp"
 #include "weft/arch/stack.hpp"
 #include "weft/base/config.hpp"
@@ -81,8 +81,7 @@ struct execution {
 void describe_own_thread(execution& self) noexcept;
 
 // Prepares `e` to begin at `entry` on `s`. The entry's argument goes to arrived() first.
-inline void prepare_entry(execution& e, const stack& s,
-                          void (*entry)(boost::context::detail::transfer_t)) noexcept {
+inline void prepare_entry(execution& e, const stack& s, stack_entry entry) noexcept {
   // Frames that were left without returning have left their red zones behind.
   if (WEFT_UNLIKELY(has_address_sanitizer())) __asan_unpoison_memory_region(s.limit, s.size());
   e.exceptions = {};
@@ -94,8 +93,7 @@ inline void prepare_entry(execution& e, const stack& s,
     tell_acquire(s.limit);
     e.tsan_fiber = __tsan_create_fiber(0);
   }
-  e.context.store(boost::context::detail::make_fcontext(s.top, s.size(), entry),
-                  release);  // pairs: switch.context
+  e.context.store(prepare_jump(s.top, s.size(), entry), release);  // pairs: switch.context
 }
 
 void wait_for_holders(const execution& e) noexcept;
@@ -145,20 +143,18 @@ void annotate_departure(execution& from, const execution& to, bool from_ends) no
 void annotate_arrival(execution& self) noexcept;
 
 // Leaves `from` for `to`. Returns what arrived() wants, when somebody comes back to `from`.
-inline boost::context::detail::transfer_t leave_for(execution& from, execution& to,
-                                                    const thread_state& thread,
-                                                    bool from_ends = false) noexcept {
+WEFT_ALWAYS_INLINE transfer_t leave_for(execution& from, execution& to, const thread_state& thread,
+                                        bool from_ends = false) noexcept {
   void* there = take_context(to);
   from.exceptions = *thread.exceptions;
   from.error_number = *thread.error_number;
   if (WEFT_UNLIKELY(switch_is_annotated())) annotate_departure(from, to, from_ends);
-  return boost::context::detail::jump_fcontext(there, &from);
+  return jump(there, &from);
 }
 
 // The first thing on the side that was entered: saves where the other side stands. `thread` is the
 // one that runs `self` now.
-inline void arrived(const boost::context::detail::transfer_t& t, execution& self,
-                    const thread_state& thread) noexcept {
+inline void arrived(const transfer_t& t, execution& self, const thread_state& thread) noexcept {
   static_cast<execution*>(t.data)->context.store(t.fctx, release);  // pairs: switch.context
   *thread.exceptions = self.exceptions;
   *thread.error_number = self.error_number;

@@ -227,15 +227,15 @@ void send_blocking(channel<T>& ch, U& value) {
   }
 }
 
+// `out` stays empty: closed and drained.
 template <class T>
-std::optional<T> recv_blocking(channel<T>& ch) {
-  std::optional<T> out;
+void recv_blocking(channel<T>& ch, std::optional<T>& out) {
   for (;;) {
     safepoint();
     chan_section section(ch);
-    if (ch.try_recv_locked(out, section.woken) || ch.is_closed_locked()) return out;
+    if (ch.try_recv_locked(out, section.woken) || ch.is_closed_locked()) return;
     section.disown();
-    if (ch.park_receiver(std::addressof(out)) != chan_core::outcome::retry) return out;
+    if (ch.park_receiver(std::addressof(out)) != chan_core::outcome::retry) return;
   }
 }
 

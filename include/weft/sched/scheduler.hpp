@@ -181,7 +181,7 @@ class scheduler {
   friend class sysmon;
   friend class embedded_loop;
   friend class stall_watch;
-  friend void fiber_entry(boost::context::detail::transfer_t t);
+  friend void fiber_entry(transfer_t t);
   friend void safepoint_slow();
   friend void ready(fiber* f) noexcept;
   friend void arm(timer_node& node, std::int64_t due);
@@ -409,6 +409,6 @@ void scheduler::for_each_record(F&& visit) const {
     for (std::size_t i = 0; i < s->count; ++i) visit(s->records[i]);
 }
 
-void fiber_entry(boost::context::detail::transfer_t t);
+void fiber_entry(transfer_t t);
 
 }  // namespace weft::inline WEFT_ABI::detail
