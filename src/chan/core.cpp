@@ -13,11 +13,6 @@ atomic<std::uint64_t> last_order{0};
 constexpr std::uint32_t chan_by_channel = 0;
 constexpr std::uint32_t chan_by_cancel = 1;
 
-chan_core::outcome outcome_of(const waiter& w) noexcept {
-  if (w.retry) return chan_core::outcome::retry;
-  return w.ok ? chan_core::outcome::passed : chan_core::outcome::closed;
-}
-
 }  // namespace
 
 std::uint64_t chan_core::order() noexcept {
@@ -47,27 +42,6 @@ void chan_core::give_back(wait_list& waiters, waiter* w, waiter*& woken) noexcep
     w->retry = true;
     woken = w;
   }
-}
-
-chan_core::outcome chan_core::park_receiver(void* slot) {
-  waiter place;
-  wait_state wait(wait_state::kind::single, wait_reason::chan_receive, &place, 1);
-  place.guard = &lock_;
-  place.slot = slot;
-  receivers_.push_back(place);
-  wait.park(lock_);
-  return outcome_of(place);
-}
-
-chan_core::outcome chan_core::park_sender(void* value, bool copies) {
-  waiter place;
-  wait_state wait(wait_state::kind::single, wait_reason::chan_send, &place, 1);
-  place.guard = &lock_;
-  place.slot = value;
-  place.copies = copies;
-  senders_.push_back(place);
-  wait.park(lock_);
-  return outcome_of(place);
 }
 
 namespace {
@@ -110,7 +84,7 @@ chan_core::outcome run_unless(chan_core& ch, direction d, cancel_source& source,
     (sends ? ch.senders() : ch.receivers()).push_back(place);
     section.disown();
     if (wait.park(ch.lock()) == chan_by_cancel) return chan_core::outcome::cancelled;
-    if (!place.retry) return outcome_of(place);
+    if (!place.retry) return chan_core::outcome_of(place);
   }
 }
 

@@ -13,11 +13,6 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
-fiber* this_fiber_or_null() noexcept {
-  const machine_words* m = this_machine();
-  return m == nullptr ? nullptr : m->current();
-}
-
 namespace {
 
 // The fiber is to be unwound: now, unless it stands in a destructor that parks.
@@ -83,16 +78,6 @@ bool is_being_unwound() noexcept {
   return f != nullptr && f->extra() != nullptr && f->extra()->unwinding.is_active();
 }
 
-wait_state::wait_state(kind k, wait_reason reason, waiter* places,
-                       std::uint32_t place_count) noexcept
-    : fiber_(this_fiber_or_null()),
-      places_(places),
-      place_count_(place_count),
-      kind_(k),
-      reason_(reason) {
-  for (std::uint32_t i = 0; i < place_count; ++i) places[i].state = this;
-}
-
 claim wait_state::try_claim_shared(std::uint32_t index) noexcept {
   std::uint32_t word = word_.load(relaxed);  // relaxed: exchanged below
   for (;;) {
@@ -137,7 +122,8 @@ struct wait_commit {
   }
 };
 
-std::uint32_t wait_state::park(commit release_locks, void* argument) {
+// Inlined into all its forms but for the one that select calls.
+WEFT_ALWAYS_INLINE std::uint32_t wait_state::park_with(commit release_locks, void* argument) {
   if (fiber_ == nullptr) return park_thread(release_locks, argument);
   machine& m = *current_machine();
   fiber& f = *fiber_;
@@ -168,12 +154,16 @@ std::uint32_t wait_state::park(commit release_locks, void* argument) {
   return kind_ == kind::single ? no_index : claimed_index();
 }
 
+std::uint32_t wait_state::park(commit release_locks, void* argument) {
+  return park_with(release_locks, argument);
+}
+
 std::uint32_t wait_state::park(spinlock& held) {
-  return park([](void* lock) noexcept { static_cast<spinlock*>(lock)->unlock(); }, &held);
+  return park_with([](void* lock) noexcept { static_cast<spinlock*>(lock)->unlock(); }, &held);
 }
 
 std::uint32_t wait_state::park() {
-  return park([](void*) noexcept {}, nullptr);
+  return park_with([](void*) noexcept {}, nullptr);
 }
 
 std::uint32_t wait_state::park_thread(commit release_locks, void* argument) {

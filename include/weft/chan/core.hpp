@@ -118,8 +118,14 @@ class chan_core {
   enum class outcome : unsigned char { passed, closed, cancelled, retry };
 
   // Park the caller with the lock held, which is released. Never `cancelled`.
-  outcome park_receiver(void* slot);
-  outcome park_sender(void* value, bool copies);
+  // Inlined, so that senders and receivers have the same frames below the caller's
+  // (sched/switch_fiber.hpp).
+  WEFT_ALWAYS_INLINE outcome park_receiver(void* slot);
+  WEFT_ALWAYS_INLINE outcome park_sender(void* value, bool copies);
+  [[nodiscard]] static outcome outcome_of(const waiter& w) noexcept {
+    if (w.retry) return outcome::retry;
+    return w.ok ? outcome::passed : outcome::closed;
+  }
 
   // Not with the lock held: the whole operation, given up when `source` fires.
   outcome send_unless(cancel_source& source, void* value, bool copies);
@@ -147,6 +153,27 @@ class chan_core {
   atomic<std::uint32_t> refs_{1};
   atomic<std::uint64_t> order_{0};
 };
+
+chan_core::outcome chan_core::park_receiver(void* slot) {
+  waiter place;
+  wait_state wait(wait_state::kind::single, wait_reason::chan_receive, &place, 1);
+  place.guard = &lock_;
+  place.slot = slot;
+  receivers_.push_back(place);
+  wait.park(lock_);
+  return outcome_of(place);
+}
+
+chan_core::outcome chan_core::park_sender(void* value, bool copies) {
+  waiter place;
+  wait_state wait(wait_state::kind::single, wait_reason::chan_send, &place, 1);
+  place.guard = &lock_;
+  place.slot = value;
+  place.copies = copies;
+  senders_.push_back(place);
+  wait.park(lock_);
+  return outcome_of(place);
+}
 
 // Parks for ever: an operation on the nil channel, a select without cases.
 [[noreturn]] void block_for_ever(wait_reason reason);

@@ -34,7 +34,10 @@ WEFT_ALWAYS_INLINE void safepoint() {
 [[nodiscard]] bool is_being_unwound() noexcept;
 
 // The calling fiber; null on a plain thread.
-[[nodiscard]] fiber* this_fiber_or_null() noexcept;
+[[nodiscard]] WEFT_ALWAYS_INLINE fiber* this_fiber_or_null() noexcept {
+  const machine_words* m = this_machine();
+  return m == nullptr ? nullptr : m->current();
+}
 
 // If `callable` is what the calling fiber runs: num_fibers does not count the fiber any more. All
 // that is left for it is to wake its joiners, who shall find that it has ended.

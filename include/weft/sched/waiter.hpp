@@ -38,6 +38,7 @@
 #include "weft/arch/spinlock.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/sched/owner_mark.hpp"
+#include "weft/sched/park.hpp"
 #include "weft/sched/timer_heap.hpp"
 #include "weft/sched/wait_reason.hpp"
 
@@ -75,7 +76,14 @@ class wait_state {
   enum class kind : unsigned char { single, shared };
 
   // Captures the calling task. `places` are its waiters (they may be enrolled later).
-  wait_state(kind k, wait_reason reason, waiter* places, std::uint32_t place_count) noexcept;
+  wait_state(kind k, wait_reason reason, waiter* places, std::uint32_t place_count) noexcept
+      : fiber_(this_fiber_or_null()),
+        places_(places),
+        place_count_(place_count),
+        kind_(k),
+        reason_(reason) {
+    for (std::uint32_t i = 0; i < place_count; ++i) places[i].state = this;
+  }
   wait_state(const wait_state&) = delete;
   wait_state& operator=(const wait_state&) = delete;
 
@@ -139,6 +147,7 @@ class wait_state {
   [[nodiscard]] claim try_claim_shared(std::uint32_t index) noexcept;
   [[nodiscard]] bool open_for_claims() noexcept;
   static void take_off(waiter& place) noexcept;
+  std::uint32_t park_with(commit release_locks, void* argument);
   std::uint32_t park_thread(commit release_locks, void* argument);
 
   fiber* fiber_;
