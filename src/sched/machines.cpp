@@ -69,6 +69,7 @@ void scheduler::release_to_idle_locked(processor& p, woken_chain& woken) noexcep
   // pairs: processor.run_next
   if (fiber* f = p.run_next.exchange(nullptr, acq_rel)) global_.push_back(f);
   while (fiber* f = p.queue.pop()) global_.push_back(f);
+  while (fiber* f = p.started.pop()) global_.push_back(f);
   global_size_.store(global_.size(), relaxed);  // relaxed: under the lock
   // relaxed: under the lock
   if (excess_.load(relaxed) != 0 && excess_.fetch_sub(1, relaxed) == 1) {

@@ -6,7 +6,8 @@
 //             parked soon after making one other fiber ready, the last times? Predicted so, nobody
 //             is woken. If it then does not park, sysmon finds the fiber in run_next with a
 //             processor idle, wakes a machine and resets the counter: the next time that waker
-//             wakes at once. A second runnable fiber always wakes somebody.
+//             wakes at once. A second runnable fiber always wakes somebody. The same holds for a
+//             new fiber, which goes to those that were started here.
 //             A waker that computes on for less than sysmon's tick is found by the clock: where
 //             somebody is woken, and every 32nd time where nobody is, the time to the park is
 //             taken, and one that is longer than a wake-up resets the counter.
@@ -28,13 +29,12 @@ constexpr unsigned char likely_parks = 2;
 constexpr unsigned char timed_every = 32;
 constexpr std::int64_t soon = 10'000;
 
-// Half of a full local queue goes to the global one, with the fiber that found no room.
-void overflow(scheduler& s, processor& p, fiber* f) noexcept {
-  fiber* older[run_queue<fiber>::capacity / 2];
-  const std::uint32_t n = p.queue.steal(older, run_queue<fiber>::capacity / 2);
+constexpr std::uint32_t half = run_queue<fiber>::capacity / 2;
+
+// What was taken out of a full queue goes to the global one.
+void overflow(scheduler& s, fiber* const* older, std::uint32_t n) noexcept {
   fiber_chain chain;
   for (std::uint32_t i = 0; i < n; ++i) chain.push_back(older[i]);
-  chain.push_back(f);
   s.inject(chain);
 }
 
@@ -45,19 +45,35 @@ void ready(fiber* f) noexcept {
   if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_release(&f->self);
   machine* m = current_machine();
   if (m == nullptr || m->home != f->home) {
-    refuse_forked_child();
-    // The end of a run waits for whoever is in here.
-    scheduler& home = *f->home;
-    home.foreign_readies_.fetch_add(1, acq_rel);     // pairs: sched.wakes
-    home.wakes_.fetch_add(1, acq_rel);               // pairs: sched.wakes
-    f->state.store(fiber_state::runnable, release);  // pairs: sched.wakes
-    home.inject(f);
-    home.foreign_readies_.fetch_sub(1, acq_rel);  // pairs: sched.wakes
+    f->home->ready_from_outside(f);
     return;
   }
   const std::uint32_t outer = enter(*m);
   f->home->ready_local(*m, f);
   leave(*m, outer);
+}
+
+void submit(fiber* f) noexcept {
+  machine* m = current_machine();
+  // With a seed it is the seed that chooses the order.
+  if (m == nullptr || m->home != f->home || f->home->is_seeded()) {
+    ready(f);
+    return;
+  }
+  if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_release(&f->self);
+  const std::uint32_t outer = enter(*m);
+  f->home->start_local(*m, f);
+  leave(*m, outer);
+}
+
+void scheduler::ready_from_outside(fiber* f) noexcept {
+  refuse_forked_child();
+  // The end of a run waits for whoever is in here.
+  foreign_readies_.fetch_add(1, acq_rel);          // pairs: sched.wakes
+  wakes_.fetch_add(1, acq_rel);                    // pairs: sched.wakes
+  f->state.store(fiber_state::runnable, release);  // pairs: sched.wakes
+  inject(f);
+  foreign_readies_.fetch_sub(1, acq_rel);  // pairs: sched.wakes
 }
 
 void scheduler::ready_local(machine& m, fiber* f) noexcept {
@@ -74,9 +90,33 @@ void scheduler::ready_local(machine& m, fiber* f) noexcept {
   } else {
     kicked = p->run_next.exchange(f, acq_rel);  // pairs: processor.run_next
   }
-  if (kicked != nullptr && !p->queue.push(kicked)) overflow(*this, *p, kicked);
+  while (kicked != nullptr && !p->queue.push(kicked)) {
+    fiber* older[half];
+    overflow(*this, older, p->queue.steal(older, half));
+  }
+  wake_for(m, kicked == nullptr);
+}
+
+// A new fiber goes before the older ones (spawn_deque.hpp).
+void scheduler::start_local(machine& m, fiber* f) noexcept {
+  f->set_state(fiber_state::runnable);
+  processor* p = m.p;
+  if (p == nullptr) {
+    inject(f);
+    return;
+  }
+  const bool only_one = !p->has_work();
+  while (!p->started.push(f)) {
+    fiber* older[half];
+    overflow(*this, older, p->started.take_oldest(older, half));
+  }
+  wake_for(m, only_one);
+}
+
+// After one more fiber became runnable here.
+void scheduler::wake_for(machine& m, bool only_one) noexcept {
   if (procs() == 1) return;
-  if (kicked == nullptr) {
+  if (only_one) {
     fiber* waker = m.current();
     if (waker == nullptr) return;  // the loop, which takes it next
     waker->has_readied = true;
@@ -103,7 +143,8 @@ void scheduler::note_parking(machine& m, fiber& f) noexcept {
   // relaxed: a prediction
   const unsigned char sure = f.parks_after_ready.load(relaxed);
   // relaxed: a prediction
-  if (m.p != nullptr && sure < surely_parks && m.p->run_next.load(relaxed) != nullptr) {
+  if (m.p != nullptr && sure < surely_parks &&
+      (m.p->run_next.load(relaxed) != nullptr || !m.p->started.empty())) {
     f.parks_after_ready.store(sure + 1, relaxed);  // relaxed: a prediction
   }
 }

@@ -162,7 +162,7 @@ void scheduler::schedtrace_line(std::int64_t since_start) const noexcept {
     const processor* p = processors_[i].load(acquire);       // pairs: sched.processors
     const bool next = p->run_next.load(relaxed) != nullptr;  // relaxed: a report
     if (i != 0) out.text(" ");
-    out.number(p->queue.size() + (next ? 1U : 0U));
+    out.number(p->queue.size() + p->started.size() + (next ? 1U : 0U));
   }
   out.line("]");
 }

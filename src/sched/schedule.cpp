@@ -51,6 +51,18 @@ fiber* scheduler::find_runnable(machine& m) {
   }
 }
 
+// What was started here and has not run gets its places behind what waits in the run queue: with a
+// new slice it is old.
+void scheduler::queue_started(processor& p) noexcept {
+  constexpr std::uint32_t batch = p.started.capacity / 2;
+  fiber* oldest[batch];
+  while (const std::uint32_t n = p.started.take_oldest(oldest, batch)) {
+    for (std::uint32_t i = 0; i < n; ++i) {
+      if (!p.queue.push(oldest[i])) inject(oldest[i]);
+    }
+  }
+}
+
 // Due timers, the poller and the global queue, at most one of which has a fiber for us at once.
 fiber* scheduler::look_around(processor& p) noexcept {
   const std::int64_t time = monotonic_ns();
@@ -129,7 +141,8 @@ bool scheduler::steal_from(processor& victim, processor& p, bool with_run_next,
     }
   }
   fiber* taken[run_queue<fiber>::capacity / 2];
-  const std::uint32_t n = victim.queue.steal(taken, run_queue<fiber>::capacity / 2);
+  std::uint32_t n = victim.queue.steal(taken, run_queue<fiber>::capacity / 2);
+  if (n == 0) n = victim.started.take_oldest(taken, run_queue<fiber>::capacity / 2);
   if (n != 0) {
     // Ours is empty: there is room for what is not run at once.
     for (std::uint32_t i = 1; i < n; ++i) {

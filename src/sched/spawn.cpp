@@ -319,8 +319,6 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   return {f, f->callable};
 }
 
-void submit(fiber* f) noexcept { ready(f); }
-
 void discard(fiber* f) noexcept { f->home->free_record(f); }
 
 // --- stacks ---

@@ -63,6 +63,8 @@ void scheduler::yield_current() {
       return;
     }
   }
+  // All that is runnable here runs first.
+  if (p != nullptr && !p->started.empty()) queue_started(*p);
   note_parking(m, f);
   f.since.store(coarse_now(), relaxed);  // relaxed: for reports
   f.set_state(fiber_state::runnable);

@@ -184,8 +184,8 @@ bool sysmon::others_wait() const noexcept {
 }
 
 void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
-  // It has chosen no fiber since the last look. What waits in run_next was left to its waker, which
-  // has not parked as predicted.
+  // It has chosen no fiber since the last look. What waits in run_next, or was started, was left to
+  // its waker, which has not parked as predicted.
   const std::uint32_t picks = p.picks.load(relaxed);  // relaxed: a sample
   p.is_stuck = picks == p.seen_picks;
   p.seen_picks = picks;
@@ -201,7 +201,9 @@ void sysmon::look_at_running(processor& p, std::int64_t now) noexcept {
   const bool excess = p.id >= s_.procs();
   const bool somebody_waits = p.has_work() || others_wait();
   // relaxed: hints
-  if (p.is_stuck && p.run_next.load(relaxed) != nullptr && s_.idle_count_.load(relaxed) != 0) {
+  const bool holds_back = p.run_next.load(relaxed) != nullptr || !p.started.empty();
+  // relaxed: a hint
+  if (p.is_stuck && holds_back && s_.idle_count_.load(relaxed) != 0) {
     if (fiber* f = m->current()) f->parks_after_ready.store(0, relaxed);  // relaxed: a prediction
   }
   const std::int64_t ran = now - p.seen_since;

@@ -8,9 +8,11 @@
 //               blocking | m    machine m is inside blocking(f); anyone may take it by one CAS
 //               retired         beyond the number of processors; in no list
 //
-// Owner       everything but status, run_next, the run queue and the timers belongs to the machine
+// Owner       everything but status, run_next, both queues and the timers belongs to the machine
 //             that holds it, inside its bracket (sched/take_away.hpp); of an idle one to whoever
 //             has the scheduler's lock; of a retired one to whoever is in set_procs.
+// Order       of choice: run_next, the newest of those started here, the run queue. Both of the
+//             first inherit the slice of the fiber that readied or started them.
 // run_next    the fiber made ready last, run before the queue, within the time slice of the one
 //             that readied it. A thief takes it in its last round only, when no queue has anything
 //             (scheduler::steal_work).
@@ -28,6 +30,7 @@
 #include "weft/base/random.hpp"
 #include "weft/sched/fiber.hpp"
 #include "weft/sched/run_queue.hpp"
+#include "weft/sched/spawn_deque.hpp"
 #include "weft/sched/timer_heap.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -48,6 +51,7 @@ struct processor {
   atomic<machine*> holder{nullptr};
 
   run_queue<fiber> queue;
+  spawn_deque<fiber> started;
   untold_atomic<fiber*> run_next{nullptr};
   timer_heap timers;
 
@@ -64,7 +68,7 @@ struct processor {
   static constexpr std::uint32_t look_around_period = 61;
   // Grows when a new time slice begins; sysmon samples it.
   atomic<std::uint32_t> slice{0};
-  std::uint32_t inherited = 0;  // run_next choices in a row
+  std::uint32_t inherited = 0;  // choices in a row of run_next or of who was started here
 
   // Caches.
   fiber_chain records;
@@ -96,7 +100,7 @@ struct processor {
 
   [[nodiscard]] bool has_work() const noexcept {
     // relaxed: a hint for whoever is about to sleep, re-checked behind a fence
-    return run_next.load(relaxed) != nullptr || !queue.empty();
+    return run_next.load(relaxed) != nullptr || !queue.empty() || !started.empty();
   }
 };
 

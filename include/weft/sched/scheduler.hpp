@@ -146,6 +146,9 @@ class scheduler {
   // --- making runnable (ready.cpp) ---
   // On the caller's processor; the caller is inside its bracket.
   void ready_local(machine& m, fiber* f) noexcept;
+  void start_local(machine& m, fiber* f) noexcept;
+  // By a thread that is no machine of ours.
+  void ready_from_outside(fiber* f) noexcept;
   // From anywhere: to the global queue.
   void inject(fiber* f) noexcept;
   void inject(fiber_chain& fibers) noexcept;
@@ -183,7 +186,6 @@ class scheduler {
   friend class stall_watch;
   friend void fiber_entry(transfer_t t);
   friend void safepoint_slow();
-  friend void ready(fiber* f) noexcept;
   friend void arm(timer_node& node, std::int64_t due);
   friend void answer_attention(machine& m) noexcept;
   friend std::uint32_t choose_below(std::uint32_t n) noexcept;
@@ -198,6 +200,7 @@ class scheduler {
   void run_machine(machine& m);
   fiber* find_runnable(machine& m);
   fiber* next_local(processor& p) noexcept;
+  void queue_started(processor& p) noexcept;
   fiber* look_around(processor& p) noexcept;
   fiber* take_global(processor& p) noexcept;
   fiber* steal_work(machine& m) noexcept;
@@ -221,6 +224,7 @@ class scheduler {
 
   // ready.cpp
   void note_parking(machine& m, fiber& f) noexcept;
+  void wake_for(machine& m, bool only_one) noexcept;
   void wake_one() noexcept;
   void break_poller() noexcept;
 

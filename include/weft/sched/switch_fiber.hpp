@@ -30,6 +30,12 @@ WEFT_ALWAYS_INLINE fiber* scheduler::next_local(processor& p) noexcept {
   if (p.run_next.load(relaxed) != nullptr && (++p.inherited < max_inherited || p.queue.empty())) {
     if (fiber* f = p.run_next.exchange(nullptr, acquire)) return f;  // pairs: processor.run_next
   }
+  if (!p.started.empty()) {
+    if (++p.inherited < max_inherited) {
+      if (fiber* f = p.started.pop()) return f;
+    }
+    queue_started(p);
+  }
   fiber* f = p.queue.pop();
   if (f != nullptr) {
     p.inherited = 0;
