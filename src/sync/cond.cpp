@@ -1,6 +1,10 @@
 // Waiting for a condition variable, and signalling it.
 #include "weft/sync/cond.hpp"
 
+#include <exception>
+
+#include "weft/sched/fiber.hpp"
+
 namespace weft::inline WEFT_ABI::detail {
 
 // One wait; its place in the queue.
@@ -11,13 +15,11 @@ class cond_core::attempt : public waiter {
   }
   attempt(const attempt&) = delete;
   attempt& operator=(const attempt&) = delete;
-  // Left by an exception or by unwinding: a signal that was given goes on to the next.
+  // Left by unwinding or a deadlock's error: a signal that was given goes on to the next, and the
+  // destructors above find the lock held, as after every wait.
   ~attempt() {
-    if (WEFT_LIKELY(is_over_)) return;
-    c_.queue_lock_.lock();
-    if (is_linked()) unlink();
-    c_.queue_lock_.unlock();
-    if (is_signalled_) c_.signal();
+    if (WEFT_UNLIKELY(!is_over_)) leave();
+    if (WEFT_UNLIKELY(is_unlocked_)) relock();
   }
 
   template <class Wait>
@@ -27,6 +29,7 @@ class cond_core::attempt : public waiter {
       c_.queue_.push_back(*this);
     }
     user_.unlock();
+    is_unlocked_ = true;
     wait_end end = wait_end::granted;
     c_.queue_lock_.lock();
     if (is_signalled_) {
@@ -39,6 +42,7 @@ class cond_core::attempt : public waiter {
     }
     is_over_ = true;
     user_.lock();
+    is_unlocked_ = false;
     return end;
   }
 
@@ -53,6 +57,25 @@ class cond_core::attempt : public waiter {
   }
 
  private:
+  void leave() noexcept {
+    c_.queue_lock_.lock();
+    if (is_linked()) unlink();
+    c_.queue_lock_.unlock();
+    if (is_signalled_) c_.signal();
+  }
+
+  // Whoever has the lock is unwound first, so this is not unwound meanwhile.
+  void relock() noexcept {
+    fiber* f = this_fiber_or_null();
+    if (f != nullptr) ++f->keeps_stack;
+    try {
+      user_.lock();
+    } catch (const std::exception&) {
+      // A lock that refuses; the exception on its way says more.
+    }
+    if (f != nullptr) --f->keeps_stack;
+  }
+
   // A single wait is ended by a signal only.
   static bool is_signalled_by(std::uint32_t fired) noexcept {
     return fired == by_grant || fired == wait_state::no_index;
@@ -62,6 +85,7 @@ class cond_core::attempt : public waiter {
   const lock_ref& user_;
   bool is_parked_ = false;     // guarded by the queue's lock
   bool is_signalled_ = false;  // likewise; after the park it is the owner's
+  bool is_unlocked_ = false;   // the user's lock was given up
   bool is_over_ = false;
 };
 

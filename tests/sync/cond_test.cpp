@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
+#include "weft/chan.hpp"
 #include "weft/context.hpp"
 #include "weft/sync.hpp"
 
@@ -270,4 +271,56 @@ TEST_CASE("cond I1: no signal is lost to waits that end by their limit, and none
     CHECK(taken.count() == 3000);
     CHECK(items == 0);
   });
+}
+
+TEST_CASE("cond: a wait that is unwound has the lock again, for the destructors above it",
+          "[sync][unit][SY-34][SC-03]") {
+  for (const bool is_contended : {false, true}) {
+    weft::mutex m;
+    weft::cond c;
+    int unwound = 0;  // guarded by m
+    weft::run(
+        [&] {
+          for (int i = 0; i < 3; ++i) {
+            weft::go([&] {
+              struct count {
+                int& n;
+                ~count() { ++n; }
+              };
+              const std::lock_guard held(m);
+              const count at_end{unwound};
+              c.wait(m);
+            });
+          }
+          test::until_blocked(3, waiting);
+          if (!is_contended) return;
+          weft::go([&] {
+            const std::lock_guard held(m);
+            c.broadcast();
+            static_cast<void>(weft::chan<int>().recv());
+          });
+          test::until_blocked(3, "sync.Mutex.Lock");
+        },
+        weft::options{.procs = 2, .on_exit = weft::exit_policy::unwind});
+    CHECK(unwound == 3);
+    CHECK(m.try_lock());
+    m.unlock();
+  }
+}
+
+TEST_CASE("cond: a deadlock's error leaves a wait with the lock held", "[sync][unit][SY-34]") {
+  weft::mutex m;
+  weft::cond c;
+  weft::options options{.procs = 1};
+  options.on_deadlock = weft::deadlock_policy::throw_in_main;
+  options.seed = 5;
+  CHECK_THROWS_AS(weft::run(
+                      [&] {
+                        const std::lock_guard held(m);
+                        c.wait(m);
+                      },
+                      options),
+                  weft::deadlock_error);
+  CHECK(m.try_lock());
+  m.unlock();
 }
