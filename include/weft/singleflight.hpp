@@ -114,7 +114,7 @@ class singleflight {
     [[nodiscard]] flight own_result() const { return {*value_, shared_}; }
 
    private:
-    detail::zero_gate gate_{1};
+    detail::zero_gate gate_{"singleflight", 1};
     bool shared_ = false;         // guarded by the singleflight's lock, until landed
     std::optional<Value> value_;  // written by the run, read after the gate has opened
     std::exception_ptr error_;    // likewise

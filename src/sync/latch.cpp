@@ -5,7 +5,7 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
-latch_core::latch_core(std::ptrdiff_t n) : gate_(n) {
+latch_core::latch_core(std::ptrdiff_t n) : gate_("latch", n) {
   if (n < 0 || n > zero_gate::max_step) throw_usage_error("latch: count out of range");
 }
 

@@ -9,10 +9,20 @@
 #define WEFT_VERSION_NUMBER \
   (WEFT_VERSION_MAJOR * 10000 + WEFT_VERSION_MINOR * 100 + WEFT_VERSION_PATCH)
 
+// Whether weft's locks check how they are used (sync/lock_check.hpp). Set by the CMake option of
+// this name, for the library and for all that is compiled against it.
+#ifndef WEFT_CHECK_LOCKS
+#define WEFT_CHECK_LOCKS 0
+#endif
+
 // Everything lives in `namespace weft::inline WEFT_ABI`. A build whose layout differs carries
 // another name, so that mixed objects fail to link instead of corrupting memory.
 #ifndef WEFT_ABI
+#if WEFT_CHECK_LOCKS
+#define WEFT_ABI v0_checked
+#else
 #define WEFT_ABI v0
+#endif
 #endif
 
 #define WEFT_LIKELY(x) (__builtin_expect(static_cast<bool>(x), 1))

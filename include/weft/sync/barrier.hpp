@@ -13,6 +13,7 @@
 
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sync/lock_check.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -45,7 +46,7 @@ class barrier_core {
   std::ptrdiff_t expected_;
   std::ptrdiff_t arrived_ = 0;
   std::ptrdiff_t dropped_ = 0;  // of those expected, gone after this phase
-  wait_list queue_;
+  task_queue queue_{"barrier"};
 };
 
 // Ends a phase on every way out of its completion.

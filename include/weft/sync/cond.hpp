@@ -4,6 +4,8 @@
 //             in between. A signal takes the first place off the queue under the queue's lock: of
 //             one that is parked it claims the wait, one that is not yet it only marks. So no
 //             signal after the unlock is lost, and none is remembered for later waits.
+// Unwound     the user's lock is taken again on every way out, also when the run is unwound or ends
+//             in a deadlock: a lock_guard above unlocks.
 // Invariants  I1 a signal ends one wait that nothing else has ended, if there is one; each wait
 //                ends by one signal, broadcast or limit                (stress test "cond I1")
 // Locks       rank sync for the queue's lock; the user's lock is never touched under it.
@@ -13,6 +15,7 @@
 
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sync/lock_check.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -50,7 +53,7 @@ class cond_core {
   class attempt;
 
   spinlock queue_lock_;
-  wait_list queue_;  // guarded by queue_lock_; of attempts
+  task_queue queue_{"cond"};  // guarded by queue_lock_; of attempts
 };
 
 }  // namespace weft::inline WEFT_ABI::detail

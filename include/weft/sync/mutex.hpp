@@ -30,6 +30,7 @@
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sync/lock_check.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -42,19 +43,21 @@ class mutex_core {
 
   void lock() {
     safepoint();
+    watch_.about_to_wait(lock_mode::exclusive);
     std::uint32_t free = 0;
     // pairs: mutex.word
     if (WEFT_UNLIKELY(!word_.compare_exchange(free, locked, acquire))) lock_slow(wait_limits{});
-    owner_.set();
+    note_taken();
   }
 
   // A source that has fired wins over a mutex that is free.
   [[nodiscard]] wait_end lock(const wait_limits& limits) {
     safepoint();
     if (is_canceled(limits)) return wait_end::canceled;
+    if (limits.deadline == never) watch_.about_to_wait(lock_mode::exclusive);
     if (try_lock()) return wait_end::granted;
     const wait_end end = lock_slow(limits);
-    if (end == wait_end::granted) owner_.set();
+    if (end == wait_end::granted) note_taken();
     return end;
   }
 
@@ -63,12 +66,13 @@ class mutex_core {
     while (!word_.compare_exchange(seen, seen | locked, acquire)) {  // pairs: mutex.word
       if ((seen & locked) != 0) return false;
     }
-    owner_.set();
+    note_taken();
     return true;
   }
 
   void unlock() {
     owner_.clear();
+    watch_.given_up(lock_mode::exclusive);
     std::uint32_t mine = locked;
     if (WEFT_LIKELY(word_.compare_exchange(mine, 0, release))) return;  // pairs: mutex.word
     unlock_slow();
@@ -82,6 +86,10 @@ class mutex_core {
   static constexpr std::uint32_t starving = 4;
   static constexpr std::uint32_t waiting = 8;
 
+  void note_taken() noexcept {
+    owner_.set();
+    watch_.taken(lock_mode::exclusive);
+  }
   wait_end lock_slow(const wait_limits& limits);
   void unlock_slow();
   [[nodiscard]] bool pass_to_waiter() noexcept;
@@ -90,7 +98,8 @@ class mutex_core {
   owner_mark owner_;  // the first: a report tells the mutex by its address
   atomic<std::uint32_t> word_{0};
   spinlock queue_lock_;
-  wait_list queue_;  // guarded by queue_lock_; of attempts
+  task_queue queue_{"mutex"};  // guarded by queue_lock_; of attempts
+  [[no_unique_address]] lock_watch watch_{"mutex", this};
 };
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -15,6 +15,7 @@
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sync/lock_check.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -43,7 +44,7 @@ class once_core {
   owner_mark runner_;  // the first: a report tells the once by its address
   atomic<std::uint32_t> word_{fresh};
   spinlock queue_lock_;
-  wait_list queue_;  // guarded by queue_lock_
+  task_queue queue_{"once"};  // guarded by queue_lock_
 };
 
 // Ends a run of the once on every way out.

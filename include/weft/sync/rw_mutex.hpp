@@ -28,6 +28,7 @@
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sync/lock_check.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -40,26 +41,29 @@ class rw_mutex_core {
 
   void lock() {
     safepoint();
+    watch_.about_to_wait(lock_mode::exclusive);
     if (try_lock()) return;
     static_cast<void>(lock_slow(wait_limits{}));
-    owner_.set();
+    note_taken();
   }
   [[nodiscard]] wait_end lock(const wait_limits& limits) {
     safepoint();
     if (is_canceled(limits)) return wait_end::canceled;
+    if (limits.deadline == never) watch_.about_to_wait(lock_mode::exclusive);
     if (try_lock()) return wait_end::granted;
     const wait_end end = lock_slow(limits);
-    if (end == wait_end::granted) owner_.set();
+    if (end == wait_end::granted) note_taken();
     return end;
   }
   [[nodiscard]] bool try_lock() noexcept {
     std::uint64_t free = 0;
     if (!word_.compare_exchange(free, writer, acquire)) return false;  // pairs: rw_mutex.word
-    owner_.set();
+    note_taken();
     return true;
   }
   void unlock() {
     owner_.clear();
+    watch_.given_up(lock_mode::exclusive);
     std::uint64_t mine = writer;
     if (WEFT_LIKELY(word_.compare_exchange(mine, 0, release))) return;  // pairs: rw_mutex.word
     unlock_slow();
@@ -67,25 +71,33 @@ class rw_mutex_core {
 
   void lock_shared() {
     safepoint();
+    watch_.about_to_wait(lock_mode::shared);
     const std::uint64_t before = word_.fetch_add(reader, acquire);  // pairs: rw_mutex.word
     if (WEFT_UNLIKELY((before & (writer | writers_waiting)) != 0)) lock_shared_slow(wait_limits{});
+    watch_.taken(lock_mode::shared);
   }
   [[nodiscard]] wait_end lock_shared(const wait_limits& limits) {
     safepoint();
     if (is_canceled(limits)) return wait_end::canceled;
+    if (limits.deadline == never) watch_.about_to_wait(lock_mode::shared);
     const std::uint64_t before = word_.fetch_add(reader, acquire);  // pairs: rw_mutex.word
-    if ((before & (writer | writers_waiting)) == 0) return wait_end::granted;
-    return lock_shared_slow(limits);
+    const bool enters = (before & (writer | writers_waiting)) == 0;
+    const wait_end end = enters ? wait_end::granted : lock_shared_slow(limits);
+    if (end == wait_end::granted) watch_.taken(lock_mode::shared);
+    return end;
   }
   [[nodiscard]] bool try_lock_shared() noexcept {
     std::uint64_t seen = word_.load(relaxed);  // relaxed: the exchange below decides
     while ((seen & (writer | writers_waiting)) == 0) {
       // pairs: rw_mutex.word
-      if (word_.compare_exchange(seen, seen + reader, acquire)) return true;
+      if (!word_.compare_exchange(seen, seen + reader, acquire)) continue;
+      watch_.taken(lock_mode::shared);
+      return true;
     }
     return false;
   }
   void unlock_shared() {
+    watch_.given_up(lock_mode::shared);
     std::uint64_t seen = word_.load(relaxed);  // relaxed: the exchange below decides
     while (WEFT_LIKELY(seen >= reader && (seen & (writer | writers_waiting)) == 0)) {
       // pairs: rw_mutex.word
@@ -103,6 +115,10 @@ class rw_mutex_core {
   static constexpr std::uint64_t readers_waiting = 4;
   static constexpr std::uint64_t reader = 8;
 
+  void note_taken() noexcept {
+    owner_.set();
+    watch_.taken(lock_mode::exclusive);
+  }
   wait_end lock_slow(const wait_limits& limits);
   wait_end lock_shared_slow(const wait_limits& limits);
   void unlock_slow();
@@ -116,8 +132,9 @@ class rw_mutex_core {
   owner_mark owner_;  // of the writer; the first: a report tells the mutex by its address
   atomic<std::uint64_t> word_{0};
   spinlock queue_lock_;
-  wait_list writers_;  // guarded by queue_lock_
-  wait_list readers_;  // guarded by queue_lock_
+  task_queue writers_{"rw_mutex"};  // guarded by queue_lock_
+  task_queue readers_{"rw_mutex"};  // guarded by queue_lock_
+  [[no_unique_address]] lock_watch watch_{"rw_mutex", this};
 };
 
 }  // namespace weft::inline WEFT_ABI::detail

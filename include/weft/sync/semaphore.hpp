@@ -22,6 +22,7 @@
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sync/lock_check.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -89,7 +90,7 @@ class semaphore_core {
   const std::int64_t size_;
   atomic<std::int64_t> word_;
   spinlock queue_lock_;
-  wait_list queue_;  // guarded by queue_lock_; of attempts
+  task_queue queue_{"semaphore"};  // guarded by queue_lock_; of attempts
 };
 
 }  // namespace weft::inline WEFT_ABI::detail

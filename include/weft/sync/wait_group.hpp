@@ -37,7 +37,7 @@ class wait_group_core {
   wait_end wait_slow(const wait_limits& limits);
   [[noreturn]] static void throw_out_of_range();
 
-  zero_gate gate_;
+  zero_gate gate_{"wait_group"};
 };
 
 // What the fiber of a wait group's go() runs. It is counted from has_begun() until it is destroyed:

@@ -20,6 +20,7 @@
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sync/lock_check.hpp"
 #include "weft/sync/wait.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -31,8 +32,9 @@ class zero_gate {
   // Steps beyond it could overflow the counter unnoticed.
   static constexpr std::ptrdiff_t max_step = std::ptrdiff_t{1} << 31;
 
-  constexpr zero_gate() noexcept = default;
-  constexpr explicit zero_gate(std::ptrdiff_t n) noexcept : word_(n * one) {}
+  // `what` names its owner in reports.
+  constexpr explicit zero_gate(const char* what, std::ptrdiff_t n = 0) noexcept
+      : word_(n * one), queue_(what) {}
   zero_gate(const zero_gate&) = delete;
   zero_gate& operator=(const zero_gate&) = delete;
 
@@ -68,9 +70,9 @@ class zero_gate {
  private:
   class attempt;
 
-  atomic<std::int64_t> word_{0};
+  atomic<std::int64_t> word_;
   spinlock queue_lock_;
-  wait_list queue_;  // guarded by queue_lock_
+  task_queue queue_;  // guarded by queue_lock_
 };
 
 }  // namespace weft::inline WEFT_ABI::detail
