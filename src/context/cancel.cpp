@@ -25,13 +25,15 @@ class cancel_walk {
   cancel_walk(errc code, std::exception_ptr cause) noexcept
       : code_(code), cause_(std::move(cause)) {}
 
-  void run(cancel_node& root) noexcept {
+  // How many nodes were met.
+  std::size_t run(cancel_node& root) noexcept {
     const result fired = fire(root);
-    if (fired == result::was_fired) return;
+    if (fired == result::was_fired) return met_;
     if (fired == result::has_children) descend(root);
     // Not before: until all below it is fired, a walk from above must meet it, and wait.
     root.unlink();
     finish();
+    return met_;
   }
 
  private:
@@ -39,6 +41,7 @@ class cancel_walk {
 
   // With `has_children` the caller holds the subtree lock; `was_fired` waits for the one that did.
   result fire(cancel_node& node) noexcept {
+    ++met_;
     woken_chain woken;
     bool has_children = false;
     bool is_first = false;
@@ -126,12 +129,13 @@ class cancel_walk {
 
   const errc code_;
   const std::exception_ptr cause_;
+  std::size_t met_ = 0;
   told_chain told_;
   told_chain dead_;
 };
 
-void cancel_node::cancel(errc code, std::exception_ptr cause) noexcept {
-  cancel_walk(code, std::move(cause)).run(*this);
+std::size_t cancel_node::cancel(errc code, std::exception_ptr cause) noexcept {
+  return cancel_walk(code, std::move(cause)).run(*this);
 }
 
 cancel_node::leaf cancel_node::cancel_leaf(errc code, const std::exception_ptr& cause) noexcept {

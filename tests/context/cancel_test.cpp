@@ -76,6 +76,20 @@ TEST_CASE("context: with_cancel makes one allocation", "[context][unit][CX-02]")
   if (test::counts_allocations) CHECK(test::allocations() - before == 2);
 }
 
+TEST_CASE("context: the done channel is made when it is asked for", "[context][unit][CX-02]") {
+  auto [ctx, cancel] = with_cancel({});
+  const std::size_t before = test::allocations();
+  CHECK_FALSE(ctx.err());
+  CHECK(ctx.cause() == nullptr);
+  CHECK(test::allocations() == before);
+  const auto done = ctx.done();
+  if (test::counts_allocations) CHECK(test::allocations() == before + 1);
+  CHECK(ctx.done() == done);
+  cancel();
+  CHECK(done.is_closed());
+  if (test::counts_allocations) CHECK(test::allocations() == before + 1);
+}
+
 TEST_CASE("context: every call of done gives the same channel", "[context][unit][CX-02]") {
   test::run_with_procs([] {
     auto [ctx, cancel] = with_cancel({});
@@ -326,6 +340,31 @@ TEST_CASE("context I3: every cancel returns with all descendants cancelled, whoe
     }
     CHECK(e.failures() == "");
   });
+}
+
+TEST_CASE("context I4: a cancellation meets each node below once, and none cancelled before",
+          "[context][unit][CX-05][CX-33]") {
+  test::random random(test::seed(), 11);
+  for (int round = 0; round < 50; ++round) {
+    constexpr std::size_t n = 200;
+    std::vector<weft::cancelable_context> tree;
+    std::vector<std::size_t> above{0};
+    tree.push_back(with_cancel({}));
+    for (std::size_t i = 1; i < n; ++i) {
+      above.push_back(random.below(i));
+      const context& parent = tree[above[i]].ctx;
+      // Nodes that only carry a value are no children.
+      static const weft::context_key<int> key;
+      tree.push_back(with_cancel(i % 3 == 0 ? weft::with_value(parent, key, 1) : parent));
+    }
+    // Some are cancelled first, each with all that is below it: those have left the tree.
+    for (int i = 0; i < round % 5; ++i) tree[1 + random.below(n - 1)].cancel();
+    std::size_t left = 0;
+    for (const auto& c : tree) left += c.ctx.err() ? 0 : 1;
+    CHECK(node_of(tree[0].ctx).cancel(errc::canceled, nullptr) == left);
+    CHECK(node_of(tree[0].ctx).cancel(errc::canceled, nullptr) == 1);
+    for (const auto& c : tree) CHECK(is_done(c.ctx));
+  }
 }
 
 TEST_CASE("context: fibers woken by a cancellation may cancel in the same tree",

@@ -126,6 +126,35 @@ TEST_CASE("rw_mutex: unlocking what is not locked so throws, and it stays usable
   m.unlock();
 }
 
+TEST_CASE("rw_mutex: reading again blocks once a writer has come in between",
+          "[sync][unit][SY-13][SY-17]") {
+  for (const kind k : test::both_kinds) {
+    test::run_with_procs([k] {
+      weft::rw_mutex m;
+      std::atomic<bool> has_read{false};
+      std::atomic<bool> writer_waits{false};
+      task reader(k, [&] {
+        m.lock_shared();
+        has_read = true;
+        while (!writer_waits) test::relax();
+        m.lock_shared();
+        m.unlock_shared();
+      });
+      test::until([&] { return has_read.load(); }, "the reader has it");
+      task writer(kind::fiber, [&] {
+        m.lock();
+        m.unlock();
+      });
+      writer.until_blocked(writing);
+      writer_waits = true;
+      reader.until_blocked(reading);
+      m.unlock_shared();  // by somebody else, so that the test can end
+      writer.join();
+      reader.join();
+    });
+  }
+}
+
 TEST_CASE("rw_mutex: taking it to write while reading blocks", "[sync][unit][SY-17]") {
   test::run_with_procs([] {
     weft::rw_mutex m;
@@ -161,6 +190,7 @@ TEST_CASE("rw_mutex I1: a writer overlaps nobody, readers only one another",
               const std::shared_lock held(m);
               ++readers;
               expect.that(writers == 0, "no writer with a reader");
+              expect.that(counter <= 10 * 125, "what was written before is visible");
               if (n % 32 == 0) test::relax();
               --readers;
             }

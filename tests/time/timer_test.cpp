@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -201,6 +202,47 @@ TEST_CASE("timer: what is stopped or dropped leaves nothing behind", "[time][uni
     all_ways(n / 4);
     CHECK(test::live_bytes() - before < 64 * 1024);
   });
+}
+
+TEST_CASE("timer: a million are outstanding; of half of them nothing comes, of each other its time",
+          "[time][unit][TI-04][TI-06][TI-25]") {
+  weft::run(
+      [] {
+        const std::size_t n = test::sanitized ? 20'000 : 1'000'000;
+        test::random random(test::seed(), 3);
+        const test::stopwatch watch;
+        const std::ptrdiff_t before = test::live_bytes();
+        {
+          std::vector<std::uint32_t> due(n);
+          std::vector<timer> timers;
+          timers.reserve(n);
+          for (std::uint32_t& d : due) {
+            d = 1 + static_cast<std::uint32_t>(random.below(3'600'000));
+            timers.emplace_back(std::chrono::milliseconds(d));
+          }
+          std::size_t stopped = 0;
+          for (std::size_t i = 0; i < n; i += 2) stopped += timers[i].stop() ? 1 : 0;
+          CHECK(stopped == n / 2);
+          weft::sleep_for(2h);
+          std::size_t silent = 0;
+          std::size_t right = 0;
+          for (std::size_t i = 0; i < n; ++i) {
+            const auto tick = timers[i].c().try_recv();
+            if (!tick) {
+              silent += i % 2 == 0 ? 1 : 0;
+            } else {
+              right += *tick - watch.start() == std::chrono::milliseconds(due[i]) ? 1 : 0;
+            }
+          }
+          CHECK(silent == n / 2);
+          CHECK(right == n / 2);
+        }
+        if (test::counts_allocations) {
+          // The heap's own array stays.
+          CHECK(test::live_bytes() - before < static_cast<std::ptrdiff_t>(64 * n));
+        }
+      },
+      weft::options{.seed = 2});
 }
 
 TEST_CASE("timer: one that was moved from can't be used", "[time][unit][TI-15]") {

@@ -19,6 +19,8 @@
 //                                                                      (test "context I2")
 //             I3 when cancel() returns, every descendant is fired, also if another call does it
 //                                                                      (test "context I3")
+//             I4 a cancellation meets each node below once, and none that was cancelled before
+//                                                                      (test "context I4")
 // Completion  `subtree_` is held by the walk from the firing of a node that has children until the
 //             last of them is fired. A second cancel(), or a walk from above that meets a node
 //             fired already, takes it and releases it: so it waits, and only ever for walks further
@@ -35,6 +37,7 @@
 //             one that finds the node fired but not settled waits for its lock.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -119,7 +122,8 @@ class cancel_node : public context_node, public cancel_source, public cancel_chi
   [[nodiscard]] std::stop_token token();
 
   // Cancels it and everything below. A null cause stands for the plain error. The first one wins.
-  void cancel(errc code, std::exception_ptr cause) noexcept;
+  // How many nodes it has met: each below once, but for those that were cancelled before.
+  std::size_t cancel(errc code, std::exception_ptr cause) noexcept;
 
   // False: it is cancelled already, and nothing was added.
   [[nodiscard]] bool add_child(cancel_child& child) noexcept;

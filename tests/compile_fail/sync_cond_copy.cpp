@@ -1,0 +1,9 @@
+// A cond is what others wait at: it is not copied.
+// expect: deleted
+// shows: [SY-01]
+#include "weft/sync.hpp"
+
+int main() {
+  weft::cond one;
+  weft::cond two = one;
+}

@@ -1,0 +1,9 @@
+// An once is what others wait at: it is not copied.
+// expect: deleted
+// shows: [SY-01]
+#include "weft/sync.hpp"
+
+int main() {
+  weft::once one;
+  weft::once two = one;
+}
