@@ -7,6 +7,7 @@
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
 #include "weft/base/error.hpp"
+#include "weft/sched/aging.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/switch_fiber.hpp"
 #include "weft/sched/sysmon.hpp"
@@ -200,7 +201,8 @@ std::int64_t embedded_loop::trim(bool ran) noexcept {
   const std::int64_t now = monotonic_ns();
   if (ran) is_trimmed_ = false;
   if (!is_trimmed_ && now >= next_trim_) {
-    is_trimmed_ = s_.trim_stacks();
+    const bool stacks_rest = s_.trim_stacks();
+    is_trimmed_ = age_unused(s_) && stacks_rest;
     next_trim_ = now + between_trims;
   }
   return is_trimmed_ ? never : next_trim_;

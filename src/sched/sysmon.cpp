@@ -5,6 +5,7 @@
 
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
+#include "weft/sched/aging.hpp"
 #include "weft/sched/deadlock.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
@@ -146,7 +147,8 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
 }
 
 void sysmon::trim(std::int64_t now) noexcept {
-  is_trimmed_ = s_.trim_stacks();
+  const bool stacks_rest = s_.trim_stacks();
+  is_trimmed_ = age_unused(s_) && stacks_rest;
   next_trim_ = now + between_trims;
 }
 

@@ -1,9 +1,8 @@
 // Keeping, giving and purging the items of a pool.
-#include <cstdint>
-#include <memory>
 #include <utility>
 
-#include "weft/arch/tls.hpp"
+#include "weft/sched/machine.hpp"
+#include "weft/sched/processor.hpp"
 #include "weft/sync/pool_core.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -18,10 +17,18 @@ pool_node* pop(pool_node*& stack) noexcept {
 
 }  // namespace
 
+const pool_core::kind pool_core::kind_of_pools{
+    [](aged& self) noexcept -> void* { return static_cast<pool_core&>(self).purge(); },
+    [](const aged& self) noexcept { return static_cast<const pool_core&>(self).is_empty(); },
+};
+
 void pool_core::put(pool_node& node) noexcept {
-  shard& s = shards_[own_shard()];
-  lock_guard held(s.lock);
-  node.next = std::exchange(s.fresh, &node);
+  {
+    shard& s = shards_[own_shard()];
+    lock_guard held(s.lock);
+    node.next = std::exchange(s.fresh, &node);
+  }
+  keeps_something();
 }
 
 pool_node* pool_core::get() noexcept {
@@ -45,10 +52,19 @@ pool_node* pool_core::purge() noexcept {
   return dropped;
 }
 
-// Machines are far apart in memory, their low bits say nothing; plain threads share a shard.
+bool pool_core::is_empty() const noexcept {
+  for (const shard& s : shards_) {
+    lock_guard held(s.lock);
+    if (s.fresh != nullptr || s.old != nullptr) return false;
+  }
+  return true;
+}
+
+// Plain threads share a shard with the first processor, and so does who has none at the moment.
 std::size_t pool_core::own_shard() noexcept {
-  const auto address = std::hash<const machine_words*>{}(this_machine());
-  return (address * 0x9e3779b97f4a7c15U) >> 61U;
+  const machine* m = current_machine();
+  const processor* p = m == nullptr ? nullptr : m->p;
+  return p == nullptr ? 0 : p->id % shard_count;
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

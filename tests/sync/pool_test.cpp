@@ -8,6 +8,8 @@
 
 #include "support/catch.hpp"
 #include "support/run.hpp"
+#include "weft/chan.hpp"
+#include "weft/context.hpp"
 #include "weft/sync.hpp"
 
 using test::kind;
@@ -53,6 +55,54 @@ TEST_CASE("pool I1: an item is never given to two takers", "[sync][unit][SY-39][
       CHECK(expect.failures() == "");
     });
   }
+}
+
+TEST_CASE(
+    "pool: what nobody uses goes by itself, in a runtime that is busy and in one that is idle",
+    "[sync][os][SY-40][SY-41]") {
+  const auto token = std::make_shared<int>(1);
+  weft::pool<std::shared_ptr<int>> pool;
+  weft::run([&] {
+    pool.put(token);
+    test::until([&] { return token.use_count() == 1; }, "the item is gone");
+  });
+  // Its destructor tells, from a fiber that may wait.
+  struct item {
+    weft::chan<weft::unit> gone;
+    explicit item(weft::chan<weft::unit> c) : gone(std::move(c)) {}
+    item(item&&) = default;
+    item& operator=(item&&) = default;
+    ~item() {
+      if (gone) gone.send({});
+    }
+  };
+  weft::run([] {
+    weft::pool<item> items;
+    const auto gone = weft::make_chan<weft::unit>();
+    items.put(item(gone));
+    items.put(item(gone));
+    auto [ctx, cancel] = weft::with_timeout({}, test::patience);
+    for (int i = 0; i < 2; ++i) CHECK(gone.recv(ctx).has_value());
+    CHECK_FALSE(items.get().has_value());
+  });
+}
+
+TEST_CASE("pool: pools may come and go while what is in them gets older", "[sync][stress][SY-40]") {
+  test::run_with_procs([] {
+    std::vector<task> tasks;
+    for (int i = 0; i < 4; ++i) {
+      tasks.emplace_back(i == 3 ? kind::thread : kind::fiber, [] {
+        for (int n = 0; n < 400; ++n) {
+          weft::pool<std::string> pool;
+          for (int k = 0; k < 4; ++k) pool.put(std::string(100, 'x'));
+          if (n % 16 == 0) test::relax();
+          static_cast<void>(pool.get());
+          pool.purge();
+        }
+      });
+    }
+    test::join(tasks);
+  });
 }
 
 TEST_CASE("pool: items that two purges find unused are destroyed", "[sync][unit][SY-41]") {

@@ -11,7 +11,8 @@
 //                 a machine (the policy of ready.cpp);
 //               - timers of a busy processor are due: runs them;
 //               - the system had refused a stack or a thread: asks it again;
-//               - stacks lie unused for a second: gives back their memory;
+//               - stacks lie unused for a second: gives back their memory; what else is kept for
+//                 reuse gets older (aging.hpp);
 //               - nothing runs any more: deadlock check, then sleep without a time limit, until a
 //                 processor leaves the idle list (but until the stacks of what ran are given back).
 // Slices      a fiber that waits for a timer, the poller or another thread was made ready into the

@@ -15,7 +15,8 @@ namespace weft::inline WEFT_ABI {
 /// A store of items that may be used by anyone, so that they need not be made anew each time.
 ///
 /// An item put in may be given to any later get(), or be dropped at any time: nothing that matters
-/// may be in it alone. What is not used over two purges is destroyed.
+/// may be in it alone. What is not used over two purges is destroyed; while a runtime is there, one
+/// comes about every second by itself, in a fiber of the runtime's own, but not in runs of a seed.
 ///
 ///     weft::pool<std::string> buffers([] { return std::string(4096, '\0'); });
 ///     std::string buffer = *buffers.get();
@@ -28,16 +29,17 @@ template <class T>
 class pool {
  public:
   /// Without a maker: get() gives an item that was put in, or nothing.
-  pool() = default;
+  pool() noexcept : core_(destroy) {}
 
   /// `make` gives a new item where there is none.
   template <class Make>
     requires std::is_invocable_r_v<T, Make&>
-  explicit pool(Make make) : make_(detail::make_stored<T>(std::move(make))) {}
+  explicit pool(Make make) : core_(destroy), make_(detail::make_stored<T>(std::move(make))) {}
 
   pool(const pool&) = delete;
   pool& operator=(const pool&) = delete;
   ~pool() {
+    core_.withdraw();
     destroy(core_.purge());
     destroy(core_.purge());
   }
@@ -66,7 +68,9 @@ class pool {
     T value;
   };
 
-  static void destroy(detail::pool_node* first) noexcept {
+  // A chain of nodes.
+  static void destroy(void* chain) noexcept {
+    auto* first = static_cast<detail::pool_node*>(chain);
     while (first != nullptr) {
       const std::unique_ptr<node> holder(static_cast<node*>(std::exchange(first, first->next)));
     }
