@@ -1,6 +1,7 @@
 // The condition variable: order, no signal lost, none invented.
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <system_error>
@@ -271,6 +272,29 @@ TEST_CASE("cond I1: no signal is lost to waits that end by their limit, and none
     CHECK(taken.count() == 3000);
     CHECK(items == 0);
   });
+}
+
+TEST_CASE("cond: it may be destroyed as soon as the last wait has returned",
+          "[sync][stress][SY-37][SY-50]") {
+  for (const kind k : test::both_kinds) {
+    test::run_with_procs([k] {
+      for (int i = 0; i < 200; ++i) {
+        weft::mutex m;
+        auto c = std::make_unique<weft::cond>();
+        std::unique_lock lock(m);
+        task giver(k, [&m, p = c.get(), all = i % 2 == 0] {
+          {
+            const std::lock_guard waits(m);
+          }                                    // until the other waits
+          all ? p->broadcast() : p->signal();  // its last steps run while the other side goes on
+        });
+        c->wait(lock);
+        c.reset();
+        lock.unlock();
+        giver.join();
+      }
+    });
+  }
 }
 
 TEST_CASE("cond: a wait that is unwound has the lock again, for the destructors above it",

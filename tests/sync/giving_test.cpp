@@ -1,5 +1,6 @@
 // What holds for all primitives: who gives never waits, and what is given reaches who still waits.
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <string>
@@ -178,4 +179,56 @@ TEST_CASE("semaphore: of 1000 waiters half give up, and each unit reaches one th
     test::until([&] { return granted.count() == 500; }, "all have returned");
     CHECK_FALSE(s.try_acquire());
   });
+}
+
+TEST_CASE("sync: nothing of who waited when its run ended is touched afterwards",
+          "[sync][unit][SY-46][SC-36]") {
+  for (const auto policy : {weft::exit_policy::abandon, weft::exit_policy::unwind}) {
+    for (const unsigned procs : {1U, 2U, 4U}) {
+      weft::mutex m;
+      weft::rw_mutex rw;
+      weft::mutex held;
+      weft::cond c;
+      weft::wait_group wg;
+      weft::semaphore s(2);
+      weft::latch l(1);
+      m.lock();
+      rw.lock();
+      wg.add(1);
+      s.acquire(2);
+      weft::run(
+          [&] {
+            for (int i = 0; i < 3; ++i) {
+              weft::go([&] { m.lock(); });
+              weft::go([&] { static_cast<void>(m.try_lock_for(std::chrono::hours(1))); });
+              weft::go([&] { rw.lock(); });
+              weft::go([&] { rw.lock_shared(); });
+              weft::go([&] {
+                std::unique_lock lock(held);
+                c.wait(lock);
+              });
+              weft::go([&] { wg.wait(); });
+              weft::go([&] { s.acquire(2); });
+              weft::go([&] { l.wait(); });
+            }
+            test::until_blocked(24);
+          },
+          weft::options{.procs = procs, .on_exit = policy});
+      // On a plain thread: each finds nobody, and is usable as before.
+      m.unlock();
+      CHECK(m.try_lock());
+      m.unlock();
+      rw.unlock();
+      CHECK(rw.try_lock());
+      rw.unlock();
+      c.signal();
+      c.broadcast();
+      wg.done();
+      wg.wait();
+      s.release(2);
+      CHECK(s.try_acquire(2));
+      l.count_down();
+      l.wait();
+    }
+  }
 }

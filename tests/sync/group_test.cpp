@@ -179,6 +179,18 @@ TEST_CASE("group I1: a limit bounds how many children run at once", "[sync][unit
   });
 }
 
+TEST_CASE("group: without a limit any number of children run at once",
+          "[sync][unit][EG-04][EG-06]") {
+  test::run_with_procs([] {
+    weft::group g;
+    const auto gate = weft::make_chan<weft::unit>();
+    for (int i = 0; i < 200; ++i) CHECK(g.try_go([gate] { static_cast<void>(gate.recv()); }));
+    test::until_blocked(200, "chan receive");
+    gate.close();
+    g.wait();
+  });
+}
+
 TEST_CASE("group: with a limit of zero go blocks and try_go fails", "[sync][unit][EG-04]") {
   test::run_with_procs(
       [] {

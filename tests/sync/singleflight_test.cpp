@@ -72,6 +72,20 @@ TEST_CASE("singleflight: calls for the same key run the function once and share 
   }
 }
 
+TEST_CASE("singleflight: the function runs in the fiber of the first caller",
+          "[sync][unit][EG-16]") {
+  test::run_with_procs([] {
+    flights s;
+    weft::fiber_id ran_in;
+    const flights::flight got = s.run("key", [&] {
+      ran_in = weft::this_fiber::id();
+      return 1;
+    });
+    CHECK(got.value == 1);
+    CHECK(ran_in == weft::this_fiber::id());
+  });
+}
+
 TEST_CASE("singleflight: a call after the end runs its function anew", "[sync][unit][EG-17]") {
   flights s;
   for (int i = 0; i < 3; ++i) {
