@@ -285,7 +285,7 @@ TEST_CASE("cond: it may be destroyed as soon as the last wait has returned",
         task giver(k, [&m, p = c.get(), all = i % 2 == 0] {
           {
             const std::lock_guard waits(m);
-          }                                    // until the other waits
+          }  // until the other waits
           all ? p->broadcast() : p->signal();  // its last steps run while the other side goes on
         });
         c->wait(lock);
