@@ -218,11 +218,24 @@ class cond {
     return detail::report_canceled(core_.wait(detail::lock_ref(lock), detail::limits_of(ctx)), ctx,
                                    ec);
   }
-  /// The same in a loop, until `condition()`.
+  /// The same in a loop, until `condition()`. A context that was done before wins over a condition
+  /// that holds.
   template <class Lock, class Condition>
     requires std::predicate<Condition&>
   void wait(const context& ctx, Lock& lock, Condition condition) {
-    while (!condition()) wait(ctx, lock);
+    std::error_code ec;
+    if (!wait(ctx, lock, std::move(condition), ec)) detail::throw_system_error(ec);
+  }
+  /// The same, reporting in `ec`: false when `ctx` is done.
+  template <class Lock, class Condition>
+    requires std::predicate<Condition&>
+  bool wait(const context& ctx, Lock& lock, Condition condition, std::error_code& ec) {
+    ec = detail::error_of(ctx);
+    if (ec) return false;
+    while (!condition()) {
+      if (!wait(ctx, lock, ec)) return false;
+    }
+    return true;
   }
 
   /// Blocks   until a signal, a broadcast or `when`, and then until it has the lock again.

@@ -27,6 +27,7 @@ struct world {
   weft::rw_mutex rw;
   weft::mutex lock;  // of the condition
   weft::cond changed;
+  bool holds = false;
   weft::wait_group wait_group;
   weft::semaphore units{1};
   weft::latch latch{1};
@@ -96,6 +97,17 @@ std::vector<call> all_calls() {
                      w.changed.wait(c, w.lock);
                    },
                    [](world&) {}, [](world&) {}, [](world& w) { return w.lock.try_lock(); }});
+  calls.push_back({"cond::wait with a condition",
+                   [](world& w, const context& c, auto& ec) {
+                     const std::lock_guard held(w.lock);
+                     return w.changed.wait(c, w.lock, [&w] { return w.holds; }, ec);
+                   },
+                   [](world& w, const context& c) {
+                     const std::lock_guard held(w.lock);
+                     w.changed.wait(c, w.lock, [&w] { return w.holds; });
+                   },
+                   [](world& w) { w.holds = true; }, [](world&) {},
+                   [](world& w) { return w.lock.try_lock(); }});
   calls.push_back({"wait_group::wait",
                    [](world& w, const context& c, auto& ec) { return w.wait_group.wait(c, ec); },
                    [](world& w, const context& c) { w.wait_group.wait(c); }, [](world&) {},
