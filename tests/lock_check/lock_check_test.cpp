@@ -46,9 +46,12 @@ void in_order(weft::mutex& first, weft::mutex& second) {
 }  // namespace
 
 TEST_CASE("lock check: its names differ, so that mixed objects do not link", "[sync][unit]") {
-  weft::v0_checked::mutex m;
+  static constinit weft::v0_checked::mutex m;
   CHECK(m.try_lock());
   m.unlock();
+  static constinit weft::v0_checked::rw_mutex rw;
+  CHECK(rw.try_lock_shared());
+  rw.unlock_shared();
 }
 
 TEST_CASE("lock check: a lock that is taken twice is told with both places, before it blocks",
