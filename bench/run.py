@@ -40,6 +40,9 @@ def arguments(argv):
     parser.add_argument("--alternatives", action="store_true",
                         help="instead of weft with peers: each peer's programs with the same work "
                              "done in another obvious way")
+    parser.add_argument("--oversubscribed", action="store_true",
+                        help="instead: weft with more P's than there are cores, against two; "
+                             "--check: status 1 where a workload takes over 25 %% longer")
     parser.add_argument("--procs", metavar="N,…", default="1,2", help="numbers of P's (1,2)")
     parser.add_argument("--rounds", metavar="N", type=int,
                         help=f"rounds ({workloads.ROUNDS}, {workloads.LONG_ROUNDS} for long ones)")
@@ -64,6 +67,10 @@ def arguments(argv):
         parser.error("--procs, --rounds, --scale or --program: see --help")
     if options.write and (options.names or options.alternatives):
         parser.error("--write: the page shows whole runs, so without NAME and --alternatives")
+    if options.oversubscribed and (options.alternatives or options.source or options.json):
+        parser.error("--oversubscribed: without --alternatives, --from and --json")
+    if options.oversubscribed and not options.sides:
+        options.sides = tables.OWN
     return options
 
 
@@ -95,15 +102,20 @@ class Runner:
 
     def run(self, contestants, workload, procs):
         """contestants: [(label, program, name)]."""
+        self.run_in_turn([(*contestant, procs) for contestant in contestants], workload, procs)
+
+    def run_in_turn(self, contestants, workload, key):
+        """contestants: [(label, program, name, procs)]; the results are those of `key`."""
         rounds = self.options.rounds or workloads.rounds_of(workload)
-        say(f"{workload}, {procs} P, {rounds} rounds of " + ", ".join(c[0] for c in contestants))
+        say(f"{workload}, {rounds} rounds of " +
+            ", ".join(f"{label}, {procs} P" for label, _, _, procs in contestants))
         failed = set()
         for _ in range(rounds):
-            for label, program, name in contestants:
+            for label, program, name, procs in contestants:
                 if label in failed:
                     continue
                 try:
-                    self.results.add(procs, label, self.figures(program, name, procs))
+                    self.results.add(key, label, self.figures(program, name, procs))
                 except (BadOutput, OSError, subprocess.SubprocessError) as error:
                     failed.add(label)
                     self.failures.append(f"{label}: {name} with {procs} P: {error}")
@@ -174,6 +186,40 @@ def measure_alternatives(options, sides):
     return failures
 
 
+def measure_oversubscribed(options, sides):
+    """The results of weft with few and many P's, as if they were sides; what failed."""
+    own = [side for side in sides if side.name == tables.OWN]
+    if not own:
+        raise ValueError("--oversubscribed: weft is not among the sides")
+    runner = Runner(options, Results(sides_module.machine(ROOT, own)))
+    for workload in workloads.chosen(options.names, workloads.OVERSUBSCRIBED):
+        runner.run_in_turn([(tables.label(procs), own[0].program, workload, procs)
+                            for procs in workloads.MANY_PROCS], workload, tables.ALL_PROCS)
+    return runner.results, runner.failures
+
+
+def show_oversubscribed(results, options, failures):
+    """The status."""
+    print(tables.aligned(tables.oversubscribed(results)), flush=True)
+    for failure in failures:
+        say(f"failed: {failure}")
+    slower = list(tables.slower_with_many(results)) if options.check else []
+    for line in slower:
+        say(f"slower: {line}")
+    if options.write:
+        write_page(options.page, lambda page: tables.written(
+            page, tables.oversubscribed_page(results), tables.BEGIN_OVERSUBSCRIBED))
+    return 1 if failures or slower else 0
+
+
+def write_page(path, change):
+    with open(path, encoding="utf-8") as file:
+        text = change(file.read())
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    say(f"written: {path}")
+
+
 def show(results, sides):
     for what, value in results.machine.items():
         print(f"{what}: {value}")
@@ -215,6 +261,9 @@ def main(argv):
                 return 0
             if options.alternatives:
                 return 1 if measure_alternatives(options, sides) else 0
+            if options.oversubscribed:
+                results, failures = measure_oversubscribed(options, sides)
+                return show_oversubscribed(results, options, failures)
             results, failures = measure(options, sides)
     except (BuildFailed, ValueError, OSError) as error:
         say(error)
@@ -223,16 +272,11 @@ def main(argv):
     for failure in failures:
         say(f"failed: {failure}")
         status = 1
-    if options.check or options.write:
+    if options.check:
         with open(options.page, encoding="utf-8") as file:
-            page = file.read()
-        if options.check:
-            status = max(status, check(results, page))
-        if options.write:
-            text = tables.written(page, results)
-            with open(options.page, "w", encoding="utf-8") as file:
-                file.write(text)
-            say(f"written: {options.page}")
+            status = max(status, check(results, file.read()))
+    if options.write:
+        write_page(options.page, lambda page: tables.written(page, tables.markdown(results)))
     return status
 
 

@@ -11,9 +11,12 @@ from results import more_is_better, shown
 
 OWN = "weft"
 BEGIN = "<!-- written by ./dev bench --write -->"
+BEGIN_OVERSUBSCRIBED = "<!-- written by ./dev bench --oversubscribed --write -->"
 END = "<!-- end of what is written -->"
 BETWEEN = " / "
 WORSE_BY = 1.25
+# The key of results that are of several numbers of P's.
+ALL_PROCS = 0
 
 
 def peers_of(results):
@@ -70,13 +73,47 @@ def markdown(results):
     return "\n".join(lines).strip("\n") + "\n"
 
 
-def written(page, results):
-    """The page's text with the tables of these results."""
-    before, found, rest = page.partition(BEGIN + "\n")
+def written(page, text, begin=BEGIN):
+    """The page with this text between the lines `begin` and END."""
+    before, found, rest = page.partition(begin + "\n")
     _, end, after = rest.partition(END)
     if not found or not end:
-        raise ValueError(f"no lines {BEGIN!r} and {END!r} in the page")
-    return before + BEGIN + "\n" + markdown(results) + END + after
+        raise ValueError(f"no lines {begin!r} and {END!r} in the page")
+    return before + begin + "\n" + text + END + after
+
+
+def label(procs):
+    return f"{procs} P"
+
+
+def oversubscribed(results):
+    """The rows of a table: each figure with few and many P's, and the ratios to the fewest."""
+    figures = results.figures(ALL_PROCS)
+    labels = list(dict.fromkeys(side for _, by_side in figures for side in by_side))
+    rows = [["figure", "unit", *labels, *(f"{many}/{labels[0]}" for many in labels[1:])]]
+    for name, by_side in figures:
+        rows.append([name, results.units[name], *(str(by_side.get(side, "-")) for side in labels),
+                     *(ratio_text(results.ratio(ALL_PROCS, name, labels[0], own=many))
+                       for many in labels[1:])])
+    return rows
+
+
+def oversubscribed_page(results):
+    header, *rows = oversubscribed(results)
+    lines = [f"{key}: {value}  " for key, value in results.machine.items()]
+    lines += ["", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def slower_with_many(results):
+    """What takes more than a quarter longer with many P's, in words."""
+    for name, by_side in results.figures(ALL_PROCS):
+        few, *others = by_side
+        for many in others:
+            ratio = results.ratio(ALL_PROCS, name, few, own=many)
+            if not name.endswith(".cpu") and ratio is not None and ratio > WORSE_BY:
+                yield f"{name}: {shown(ratio)} times as long with {many} as with {few}"
 
 
 def recorded(page):

@@ -23,6 +23,13 @@ LONG = {"sleep_1m", "timer_lateness", "timer_lateness_100", "mem_parked_1m", "ho
         "spawn_parked_unpark", "spawn_parked_unpark_sleep", "echo_server"}
 ROUNDS, LONG_ROUNDS = 5, 3
 
+# With more P's than cores: whatever has many fibers that run, and its numbers of P's.
+OVERSUBSCRIBED = """
+    spawn_join yield_1000 chan_pingpong_unbuf chan_buf128_mpmc chan_unbuf_mpmc select_8
+    skynet sieve threadring fib quicksort mutex_contended rwmutex_read_contended
+""".split()
+MANY_PROCS = (2, 16, 64)
+
 # A waker that spins needs a processor of its own.
 ONLY_WITH_PROCS = {"spawn_parked_unpark": 2}
 

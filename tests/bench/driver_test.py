@@ -29,7 +29,8 @@ def canned(weft, go, unit="ns/op", figure="yield", procs=1):
 
 
 def page_of(results):
-    return tables.written(f"# Page\n\n{tables.BEGIN}\nold\n{tables.END}\nafter\n", results)
+    page = f"# Page\n\n{tables.BEGIN}\nold\n{tables.END}\nafter\n"
+    return tables.written(page, tables.markdown(results))
 
 
 class Figures(unittest.TestCase):
@@ -87,12 +88,12 @@ class Page(unittest.TestCase):
         self.assertEqual(tables.recorded(page), {
             (1, "yield", "Go"): (0.2, "ns/op"), (1, "yield.cpu", "Go"): (0.2, "ns/op"),
             (2, "x.p99", "Go"): (2000.0, "us"), (2, "x.cpu", "Go"): (0.5, "ns/op")})
-        self.assertEqual(page_of(results), tables.written(page, results))
+        self.assertEqual(page_of(results), tables.written(page, tables.markdown(results)))
 
     def test_a_page_without_its_marks_is_refused(self):
         for page in ("# Page\n", tables.BEGIN + "\n", tables.END + "\n"):
             with self.assertRaises(ValueError):
-                tables.written(page, canned([1], [1]))
+                tables.written(page, "text")
 
     def test_worse_is_more_than_a_quarter_up(self):
         page = page_of(canned([20], [100]))
@@ -268,6 +269,30 @@ printf '%s\\t%s\\tns/op\\n' "${{1%:*}}" {value} "${{1%:*}}.cpu" {value}
         self.assertIn("go yield:twice -procs 1 -scale 1", self.logged())
         self.assertRegex(out, r"Go, 1 P +unit +yield +yield:twice +taken/other\n"
                               r"yield +ns/op +40 \(40\.\.40\) +40 \(40\.\.40\) +1\n")
+
+    def test_many_processors_are_compared_with_two(self):
+        self.side("weft", '"$([ $3 = 64 ] && [ $1 = fib ] && echo 13 || echo 10)"')
+        self.side("go", 40)
+        self.side("tokio", 20)
+        with open(self.page, "w", encoding="utf-8") as file:
+            file.write(f"{tables.BEGIN_OVERSUBSCRIBED}\n{tables.END}\n"
+                       f"{tables.BEGIN}\nkept\n{tables.END}\n")
+        arguments = ["--oversubscribed", "--rounds", "2", "--check"]
+        status, out, error = self.run_driver("fib", "skynet", *arguments)
+        self.assertEqual(status, 1)
+        self.assertEqual(self.logged()[:6], [f"weft skynet -procs {procs} -scale 1"
+                                             for procs in (2, 16, 64) * 2])
+        self.assertRegex(out, r"fib +ns/op +10 \(10\.\.10\) +10 \(10\.\.10\) +13 \(13\.\.13\)"
+                              r" +1 +1\.3\n")
+        self.assertEqual(error.count("slower: "), 1)
+        self.assertIn("slower: fib: 1.3 times as long with 64 P as with 2 P\n", error)
+        self.assertEqual(self.run_driver("skynet", *arguments)[0], 0)
+        self.assertEqual(self.run_driver("--oversubscribed", "--rounds", "1", "--write")[0], 0)
+        with open(self.page, encoding="utf-8") as file:
+            page = file.read()
+        self.assertIn("| figure | unit | 2 P | 16 P | 64 P | 16 P/2 P | 64 P/2 P |\n", page)
+        self.assertIn("| fib | ns/op | 10 (10..10) |", page)
+        self.assertTrue(page.endswith(f"{tables.BEGIN}\nkept\n{tables.END}\n"))
 
     def test_wrong_arguments(self):
         self.three_sides()
