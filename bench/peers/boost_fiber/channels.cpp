@@ -37,8 +37,8 @@ void flow(Channel& channel, std::int64_t n, std::int64_t pairs) {
   std::vector<boost::fibers::fiber> producers;
   std::vector<boost::fibers::fiber> consumers;
   for (std::int64_t p = 0; p < pairs; ++p) {
-    producers.push_back(post([&channel, n, p, pairs] {
-      for (std::int64_t i = n * p / pairs; i < n * (p + 1) / pairs; ++i) channel.push(i);
+    producers.push_back(post([&channel, from = n * p / pairs, to = n * (p + 1) / pairs] {
+      for (std::int64_t i = from; i < to; ++i) channel.push(i);
     }));
     consumers.push_back(post([&channel, &sum = sums[static_cast<std::size_t>(p)]] {
       std::int64_t mine = 0;

@@ -70,7 +70,8 @@ func flow(capacity, n, pairs int) {
 	sums := make([]int, pairs)
 	for p := range pairs {
 		producers.Go(func() {
-			for i := n * p / pairs; i < n*(p+1)/pairs; i++ {
+			to := n * (p + 1) / pairs // here: the compiler would divide in each round
+			for i := n * p / pairs; i < to; i++ {
 				ch <- i
 			}
 		})

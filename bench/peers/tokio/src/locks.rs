@@ -6,7 +6,8 @@ use crate::settings::Settings;
 use crate::Workload;
 use std::future::Future;
 use std::hint::black_box;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Once, OnceLock, RwLock};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -16,12 +17,17 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload { name: "mutex_uncontended", by: "std", body: mutex_uncontended },
         Workload { name: "mutex_uncontended:tokio", by: "", body: mutex_uncontended_by_tokio },
+        Workload { name: "mutex_uncontended:parking_lot", by: "", body: mutex_uncontended_parking },
         Workload { name: "mutex_contended", by: "std", body: mutex_contended },
         Workload { name: "mutex_contended:tokio", by: "", body: mutex_contended_by_tokio },
+        Workload { name: "mutex_contended:parking_lot", by: "", body: mutex_contended_parking },
         Workload { name: "rwmutex_read_contended", by: "std", body: rwmutex },
         Workload { name: "rwmutex_read_contended:tokio", by: "", body: rwmutex_by_tokio },
-        Workload { name: "waitgroup", by: "TaskTracker", body: waitgroup },
+        Workload { name: "rwmutex_read_contended:parking_lot", by: "", body: rwmutex_parking },
+        Workload { name: "waitgroup", by: "an atomic counter and Notify", body: waitgroup },
+        Workload { name: "waitgroup:tracker", by: "", body: waitgroup_by_tracker },
         Workload { name: "once", by: "std", body: once },
+        Workload { name: "once:call_once", by: "", body: once_by_call },
         Workload { name: "once:tokio", by: "", body: once_by_tokio },
         Workload {
             name: "cond_pingpong",
@@ -69,6 +75,20 @@ fn mutex_uncontended_by_tokio(s: &Settings) {
     }));
 }
 
+fn mutex_uncontended_parking(s: &Settings) {
+    let n = s.scaled(20_000_000, 1);
+    s.run(async move {
+        let mutex = parking_lot::Mutex::new(0);
+        warm_now("mutex_uncontended", n, "ns/op", |n| {
+            *mutex.lock() = 0;
+            for _ in 0..n {
+                *black_box(&mutex).lock() += 1;
+            }
+            check(*mutex.lock() == n, "mutex: each increment");
+        });
+    });
+}
+
 fn mutex_contended(s: &Settings) {
     let n = s.scaled(10_000_000, LOCKERS);
     s.run(warm("mutex_contended", n, "ns/op", |n| async move {
@@ -84,6 +104,24 @@ fn mutex_contended(s: &Settings) {
         })
         .await;
         check(*mutex.lock().unwrap() == n / LOCKERS * LOCKERS, "mutex: each increment");
+    }));
+}
+
+fn mutex_contended_parking(s: &Settings) {
+    let n = s.scaled(10_000_000, LOCKERS);
+    s.run(warm("mutex_contended", n, "ns/op", |n| async move {
+        let mutex = Arc::new(parking_lot::Mutex::new(0));
+        by_eight(|| {
+            let mutex = mutex.clone();
+            async move {
+                for _ in 0..n / LOCKERS {
+                    *mutex.lock() += 1;
+                }
+                0
+            }
+        })
+        .await;
+        check(*mutex.lock() == n / LOCKERS * LOCKERS, "mutex: each increment");
     }));
 }
 
@@ -117,6 +155,18 @@ fn rwmutex(s: &Settings) {
     }));
 }
 
+fn rwmutex_parking(s: &Settings) {
+    let n = s.scaled(10_000_000, LOCKERS);
+    s.run(warm("rwmutex_read_contended", n, "ns/op", |n| async move {
+        let lock = Arc::new(parking_lot::RwLock::new(1));
+        let sum = by_eight(|| {
+            let lock = lock.clone();
+            async move { (0..n / LOCKERS).map(|_| *lock.read()).sum() }
+        });
+        check(sum.await == n / LOCKERS * LOCKERS, "RwLock: each read");
+    }));
+}
+
 fn rwmutex_by_tokio(s: &Settings) {
     let n = s.scaled(10_000_000, LOCKERS);
     s.run(warm("rwmutex_read_contended", n, "ns/op", |n| async move {
@@ -135,7 +185,7 @@ fn rwmutex_by_tokio(s: &Settings) {
     }));
 }
 
-fn waitgroup(s: &Settings) {
+fn waitgroup_by_tracker(s: &Settings) {
     let n = s.scaled(20_000_000, 1);
     s.run(async move {
         let tracker = TaskTracker::new();
@@ -150,6 +200,25 @@ fn waitgroup(s: &Settings) {
     });
 }
 
+/// What one writes by hand: a count, and who takes it to nought wakes who waits.
+fn waitgroup(s: &Settings) {
+    let n = s.scaled(20_000_000, 1);
+    s.run(async move {
+        let left = (AtomicUsize::new(0), Notify::new());
+        warm_now("waitgroup", n, "ns/op", |n| {
+            for _ in 0..n {
+                let (count, ended) = black_box(&left);
+                count.fetch_add(1, Ordering::Relaxed);
+                if count.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    ended.notify_one();
+                }
+            }
+            check(left.0.load(Ordering::Acquire) == 0, "wait group: none is left");
+        });
+        left.1.notified().await;
+    });
+}
+
 fn once(s: &Settings) {
     let n = s.scaled(100_000_000, 1);
     s.run(async move {
@@ -158,6 +227,20 @@ fn once(s: &Settings) {
         warm_now("once", n, "ns/op", |n| {
             for _ in 0..n {
                 black_box(&once).get_or_init(|| runs += 1);
+            }
+        });
+        check(runs == 1, "once: one run");
+    });
+}
+
+fn once_by_call(s: &Settings) {
+    let n = s.scaled(100_000_000, 1);
+    s.run(async move {
+        let once = Once::new();
+        let mut runs = 0;
+        warm_now("once", n, "ns/op", |n| {
+            for _ in 0..n {
+                black_box(&once).call_once(|| runs += 1);
             }
         });
         check(runs == 1, "once: one run");

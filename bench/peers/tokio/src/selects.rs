@@ -1,6 +1,6 @@
 //! Workloads that wait on several channels. tokio::select! polls all of them and drops the futures
 //! that lost, which kanal does not allow; SelectAll keeps the streams and polls those that were
-//! woken.
+//! woken. `biased` takes the first that is ready, always in the same order.
 
 use crate::measure::{check, per_operation, warm, Stopwatch};
 use crate::settings::Settings;
@@ -25,6 +25,11 @@ pub fn workloads() -> Vec<Workload> {
             body: |s| workload(s, "select_2", |n| select_2(n, 1)),
         },
         Workload {
+            name: "select_2:biased",
+            by: "",
+            body: |s| workload(s, "select_2", |n| select_2_biased(n, 1)),
+        },
+        Workload {
             name: "select_2_buf128",
             by: "kanal's streams in SelectAll",
             body: |s| workload(s, "select_2_buf128", |n| select_all::<2>(n, 128)),
@@ -33,6 +38,11 @@ pub fn workloads() -> Vec<Workload> {
             name: "select_2_buf128:select",
             by: "",
             body: |s| workload(s, "select_2_buf128", |n| select_2(n, 128)),
+        },
+        Workload {
+            name: "select_2_buf128:biased",
+            by: "",
+            body: |s| workload(s, "select_2_buf128", |n| select_2_biased(n, 128)),
         },
         Workload {
             name: "select_8",
@@ -45,6 +55,11 @@ pub fn workloads() -> Vec<Workload> {
             body: |s| workload(s, "select_8", |n| select_8(n, 1)),
         },
         Workload {
+            name: "select_8:biased",
+            by: "",
+            body: |s| workload(s, "select_8", |n| select_8_biased(n, 1)),
+        },
+        Workload {
             name: "select_8_buf128",
             by: "kanal's streams in SelectAll",
             body: |s| workload(s, "select_8_buf128", |n| select_all::<8>(n, 128)),
@@ -53,6 +68,11 @@ pub fn workloads() -> Vec<Workload> {
             name: "select_8_buf128:select",
             by: "",
             body: |s| workload(s, "select_8_buf128", |n| select_8(n, 128)),
+        },
+        Workload {
+            name: "select_8_buf128:biased",
+            by: "",
+            body: |s| workload(s, "select_8_buf128", |n| select_8_biased(n, 128)),
         },
     ]
 }
@@ -131,12 +151,46 @@ async fn select_2(n: usize, capacity: usize) {
     check_sum(sum, 2, each);
 }
 
+async fn select_2_biased(n: usize, capacity: usize) {
+    let each = n / 2 + 1;
+    let [mut a, mut b] = mpsc_producers(each, capacity);
+    let mut sum = 0;
+    for _ in 0..each * 2 {
+        sum += tokio::select! {
+            biased;
+            Some(i) = a.recv() => i,
+            Some(i) = b.recv() => i,
+        };
+    }
+    check_sum(sum, 2, each);
+}
+
 async fn select_8(n: usize, capacity: usize) {
     let each = n / 8 + 1;
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = mpsc_producers(each, capacity);
     let mut sum = 0;
     for _ in 0..each * 8 {
         sum += tokio::select! {
+            Some(i) = a.recv() => i,
+            Some(i) = b.recv() => i,
+            Some(i) = c.recv() => i,
+            Some(i) = d.recv() => i,
+            Some(i) = e.recv() => i,
+            Some(i) = f.recv() => i,
+            Some(i) = g.recv() => i,
+            Some(i) = h.recv() => i,
+        };
+    }
+    check_sum(sum, 8, each);
+}
+
+async fn select_8_biased(n: usize, capacity: usize) {
+    let each = n / 8 + 1;
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = mpsc_producers(each, capacity);
+    let mut sum = 0;
+    for _ in 0..each * 8 {
+        sum += tokio::select! {
+            biased;
             Some(i) = a.recv() => i,
             Some(i) = b.recv() => i,
             Some(i) = c.recv() => i,

@@ -4,8 +4,10 @@ use crate::measure::{check, cold, cold_in_ms, in_ms, warm, Stopwatch};
 use crate::settings::Settings;
 use crate::Workload;
 use kanal::{bounded_async, AsyncSender};
+use std::future::{poll_fn, Future};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::{oneshot, Notify};
 use tokio::task::{yield_now, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
@@ -76,18 +78,34 @@ pub fn workloads() -> Vec<Workload> {
         },
         Workload {
             name: "yield",
+            by: "waking itself",
+            body: |s| {
+                let n = s.scaled(1_000_000, 1);
+                s.run(warm("yield", n, "ns/op", |n| yield_in_turn(n, 2, wake_self)));
+            },
+        },
+        Workload {
+            name: "yield:yield_now",
             by: "",
             body: |s| {
                 let n = s.scaled(1_000_000, 1);
-                s.run(warm("yield", n, "ns/op", |n| yield_in_turn(n, 2)));
+                s.run(warm("yield", n, "ns/op", |n| yield_in_turn(n, 2, yield_now)));
             },
         },
         Workload {
             name: "yield_1000",
+            by: "waking itself",
+            body: |s| {
+                let n = s.scaled(4_000_000, 1);
+                s.run(warm("yield_1000", n, "ns/op", |n| yield_in_turn(n, 1000, wake_self)));
+            },
+        },
+        Workload {
+            name: "yield_1000:yield_now",
             by: "",
             body: |s| {
                 let n = s.scaled(4_000_000, 1);
-                s.run(warm("yield_1000", n, "ns/op", |n| yield_in_turn(n, 1000)));
+                s.run(warm("yield_1000", n, "ns/op", |n| yield_in_turn(n, 1000, yield_now)));
             },
         },
         Workload {
@@ -169,14 +187,32 @@ async fn join_by_set(n: usize) {
     while set.join_next().await.is_some() {}
 }
 
+/// As yield_now of other libraries: the task wakes itself and is pending once, so that it goes behind
+/// those that can run. Tokio's own puts it behind the drivers too, at the price of a poll of them
+/// where few tasks run.
+fn wake_self() -> impl Future<Output = ()> {
+    let mut was_polled = false;
+    poll_fn(move |cx| {
+        if std::mem::replace(&mut was_polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
 /// `n` yields in all.
-async fn yield_in_turn(n: usize, tasks: usize) {
+async fn yield_in_turn<F, Fut>(n: usize, tasks: usize, yield_once: F)
+where
+    F: Fn() -> Fut + Copy + Send + 'static,
+    Fut: Future<Output = ()> + Send,
+{
     let each = n / tasks + 1;
     let handles: Vec<_> = (0..tasks)
         .map(|_| {
             tokio::spawn(async move {
                 for _ in 0..each {
-                    yield_now().await;
+                    yield_once().await;
                 }
             })
         })
@@ -226,7 +262,7 @@ fn skynet_by_mpsc(out: tokio::sync::mpsc::Sender<usize>, number: usize, leaves: 
 
 fn skynet_workload<Fut>(s: &Settings, tree: fn(usize) -> Fut)
 where
-    Fut: std::future::Future<Output = usize> + Send + 'static,
+    Fut: Future<Output = usize> + Send + 'static,
 {
     let mut leaves = 1;
     while leaves * 10 <= s.scaled(1_000_000, 10) {
@@ -282,7 +318,7 @@ fn plain_fib(n: u32) -> u64 {
 
 fn fib_workload<Fut>(s: &Settings, fib: fn(u32) -> Fut)
 where
-    Fut: std::future::Future<Output = u64> + Send + 'static,
+    Fut: Future<Output = u64> + Send + 'static,
 {
     // The number of calls grows with the result.
     let mut n = 27;
