@@ -26,18 +26,33 @@ func init() {
 		})
 	})
 	register("ctx_value_depth10", func() {
-		type key int
-		ctx := context.WithValue(context.Background(), key(0), 1)
-		for i := range 10 {
-			ctx = context.WithValue(ctx, key(i+1), i)
+		// As net/http's: pointers are compared without a call.
+		type key struct{ name string }
+		keys := make([]*key, 11)
+		for i := range keys {
+			keys[i] = &key{"key"}
 		}
-		warm("ctx_value_depth10", scaled(10_000_000, 1), "ns/op", func(n int) {
-			sum := 0
-			for range n {
-				sum += ctx.Value(key(0)).(int)
-			}
-			check(sum == n, "context: the value")
-		})
+		valueDepth10(keys)
+	})
+	register("ctx_value_depth10:int_keys", func() {
+		type key int
+		valueDepth10([]key{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
+	})
+}
+
+// valueDepth10 looks up the first of eleven values.
+func valueDepth10[K comparable](keys []K) {
+	ctx := context.Background()
+	for i, key := range keys {
+		ctx = context.WithValue(ctx, key, i+1)
+	}
+	wanted := keys[0]
+	warm("ctx_value_depth10", scaled(10_000_000, 1), "ns/op", func(n int) {
+		sum := 0
+		for range n {
+			sum += ctx.Value(wanted).(int)
+		}
+		check(sum == n, "context: the value")
 	})
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, Notify};
 use tokio::time::sleep;
+use tokio_util::time::DelayQueue;
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 const PERIOD: Duration = Duration::from_micros(100);
@@ -18,6 +19,7 @@ const PERIOD: Duration = Duration::from_micros(100);
 pub fn workloads() -> Vec<Workload> {
     vec![
         Workload { name: "timer_create_stop", by: "", body: create_stop },
+        Workload { name: "timer_create_stop:delay_queue", by: "", body: insert_remove },
         Workload { name: "sleep_1m", by: "an atomic counter and Notify", body: sleep_once },
         Workload {
             name: "timer_lateness",
@@ -63,6 +65,21 @@ fn create_stop(s: &Settings) {
         warm_now("timer_create_stop", n, "ns/op", |n| {
             let pending = (0..n).filter(|_| pin!(sleep(HOUR)).poll(cx).is_pending()).count();
             check(pending == n, "timer: each was stopped");
+        });
+    });
+}
+
+/// A queue that one task owns, with a timer of its own beneath.
+fn insert_remove(s: &Settings) {
+    let n = s.scaled(2_000_000, 1);
+    run_beside_timer(s, move |_| {
+        let mut queue = DelayQueue::new();
+        queue.insert(0, HOUR / 2);
+        warm_now("timer_create_stop", n, "ns/op", |n| {
+            for i in 0..n {
+                let key = queue.insert(i, HOUR);
+                check(queue.remove(&key).into_inner() == i, "timer: each was stopped");
+            }
         });
     });
 }
