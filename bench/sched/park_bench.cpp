@@ -58,9 +58,11 @@ void park_ready(benchmark::State& state) {
         std::int64_t visits = 0;
         weft::wait_group other;
         other.go([&] {
-          for (there.park(); !over; there.park()) {
+          there.park();
+          while (!over) {
             ++visits;
             here.wake_one();
+            there.park();
           }
         });
         weft::yield();
@@ -85,7 +87,10 @@ void yield(benchmark::State& state) {
         std::int64_t turns = 0;
         weft::wait_group other;
         other.go([&] {
-          for (; !over; weft::yield()) ++turns;
+          while (!over) {
+            ++turns;
+            weft::yield();
+          }
         });
         std::int64_t rounds = 0;
         for (auto _ : state) {
