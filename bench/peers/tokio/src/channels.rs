@@ -28,7 +28,7 @@ pub fn workloads() -> Vec<Workload> {
         Workload {
             name: "chan_buf128_spsc",
             by: "kanal",
-            body: |s| flow_workload(s, "chan_buf128_spsc", 128, 5_000_000, 1),
+            body: |s| by_kanal::workload(s, "chan_buf128_spsc", 128, 5_000_000, 1),
         },
         Workload {
             name: "chan_buf128_spsc:mpsc",
@@ -36,14 +36,44 @@ pub fn workloads() -> Vec<Workload> {
             body: |s| flow_by_mpsc_workload(s, "chan_buf128_spsc", 128, 5_000_000),
         },
         Workload {
+            name: "chan_buf128_spsc:async_channel",
+            by: "",
+            body: |s| by_async_channel::workload(s, "chan_buf128_spsc", 128, 5_000_000, 1),
+        },
+        Workload {
+            name: "chan_buf128_spsc:crossfire",
+            by: "",
+            body: |s| by_crossfire_spsc::workload(s, "chan_buf128_spsc", 128, 5_000_000, 1),
+        },
+        Workload {
+            name: "chan_buf128_spsc:flume",
+            by: "",
+            body: |s| by_flume::workload(s, "chan_buf128_spsc", 128, 5_000_000, 1),
+        },
+        Workload {
             name: "chan_buf128_mpmc",
             by: "kanal",
-            body: |s| flow_workload(s, "chan_buf128_mpmc", 128, 5_000_000, 8),
+            body: |s| by_kanal::workload(s, "chan_buf128_mpmc", 128, 5_000_000, 8),
+        },
+        Workload {
+            name: "chan_buf128_mpmc:async_channel",
+            by: "",
+            body: |s| by_async_channel::workload(s, "chan_buf128_mpmc", 128, 5_000_000, 8),
+        },
+        Workload {
+            name: "chan_buf128_mpmc:crossfire",
+            by: "",
+            body: |s| by_crossfire::workload(s, "chan_buf128_mpmc", 128, 5_000_000, 8),
+        },
+        Workload {
+            name: "chan_buf128_mpmc:flume",
+            by: "",
+            body: |s| by_flume::workload(s, "chan_buf128_mpmc", 128, 5_000_000, 8),
         },
         Workload {
             name: "chan_unbuf_spsc",
             by: "kanal",
-            body: |s| flow_workload(s, "chan_unbuf_spsc", 0, 2_000_000, 1),
+            body: |s| by_kanal::workload(s, "chan_unbuf_spsc", 0, 2_000_000, 1),
         },
         Workload {
             name: "chan_unbuf_spsc:mpsc",
@@ -51,9 +81,34 @@ pub fn workloads() -> Vec<Workload> {
             body: |s| flow_by_mpsc_workload(s, "chan_unbuf_spsc", 1, 2_000_000),
         },
         Workload {
+            name: "chan_unbuf_spsc:crossfire",
+            by: "",
+            body: |s| by_crossfire_spsc::workload(s, "chan_unbuf_spsc", 1, 2_000_000, 1),
+        },
+        Workload {
+            name: "chan_unbuf_spsc:flume",
+            by: "",
+            body: |s| by_flume::workload(s, "chan_unbuf_spsc", 0, 2_000_000, 1),
+        },
+        Workload {
             name: "chan_unbuf_mpmc",
             by: "kanal",
-            body: |s| flow_workload(s, "chan_unbuf_mpmc", 0, 2_000_000, 8),
+            body: |s| by_kanal::workload(s, "chan_unbuf_mpmc", 0, 2_000_000, 8),
+        },
+        Workload {
+            name: "chan_unbuf_mpmc:async_channel",
+            by: "",
+            body: |s| by_async_channel::workload(s, "chan_unbuf_mpmc", 1, 2_000_000, 8),
+        },
+        Workload {
+            name: "chan_unbuf_mpmc:crossfire",
+            by: "",
+            body: |s| by_crossfire::workload(s, "chan_unbuf_mpmc", 1, 2_000_000, 8),
+        },
+        Workload {
+            name: "chan_unbuf_mpmc:flume",
+            by: "",
+            body: |s| by_flume::workload(s, "chan_unbuf_mpmc", 0, 2_000_000, 8),
         },
         Workload {
             name: "chan_uncontended",
@@ -145,40 +200,87 @@ async fn pingpong_by_mpsc(n: usize) {
     check(last == rounds, "pingpong: each hop once");
 }
 
-/// `pairs` producers send `n` numbers in all to as many consumers.
-async fn flow(capacity: usize, n: usize, pairs: usize) {
-    let (sender, receiver) = bounded_async(capacity);
-    for p in 0..pairs {
-        let sender = sender.clone();
+/// A module whose `flow` has `pairs` producers send `n` numbers in all to as many consumers, over the
+/// channels of one library, which all look alike.
+macro_rules! flow_by {
+    ($library:ident, $make:expr, $send:ident, $recv:ident) => {
+        mod $library {
+            use super::*;
+
+            pub async fn flow(capacity: usize, n: usize, pairs: usize) {
+                let (sender, receiver) = $make(capacity);
+                for p in 0..pairs {
+                    let sender = sender.clone();
+                    tokio::spawn(async move {
+                        for i in n * p / pairs..n * (p + 1) / pairs {
+                            sender.$send(i).await.unwrap();
+                        }
+                    });
+                }
+                drop(sender);
+                let consumers: Vec<_> = (0..pairs)
+                    .map(|_| {
+                        let receiver = receiver.clone();
+                        tokio::spawn(async move {
+                            let mut sum = 0;
+                            while let Ok(i) = receiver.$recv().await {
+                                sum += i;
+                            }
+                            sum
+                        })
+                    })
+                    .collect();
+                let mut sum = 0;
+                for consumer in consumers {
+                    sum += consumer.await.unwrap();
+                }
+                check(sum == n * (n - 1) / 2, "channels: each number arrives once");
+            }
+
+            pub fn workload(
+                s: &Settings,
+                name: &'static str,
+                capacity: usize,
+                n: usize,
+                pairs: usize,
+            ) {
+                let n = s.scaled(n, 1);
+                s.run(warm(name, n, "ns/item", move |n| flow(capacity, n, pairs)));
+            }
+        }
+    };
+}
+
+flow_by!(by_kanal, bounded_async::<usize>, send, recv);
+flow_by!(by_async_channel, async_channel::bounded::<usize>, send, recv);
+flow_by!(by_crossfire, crossfire::mpmc::bounded_async::<usize>, send, recv);
+flow_by!(by_flume, flume::bounded::<usize>, send_async, recv_async);
+
+/// Its channels for one sender and one receiver cannot be cloned.
+mod by_crossfire_spsc {
+    use super::*;
+
+    async fn flow(capacity: usize, n: usize) {
+        let (sender, receiver) = crossfire::spsc::bounded_async::<usize>(capacity);
         tokio::spawn(async move {
-            for i in n * p / pairs..n * (p + 1) / pairs {
+            for i in 0..n {
                 sender.send(i).await.unwrap();
             }
         });
+        let consumer = tokio::spawn(async move {
+            let mut sum = 0;
+            while let Ok(i) = receiver.recv().await {
+                sum += i;
+            }
+            sum
+        });
+        check(consumer.await.unwrap() == n * (n - 1) / 2, "channels: each number arrives once");
     }
-    drop(sender);
-    let consumers: Vec<_> = (0..pairs)
-        .map(|_| {
-            let receiver = receiver.clone();
-            tokio::spawn(async move {
-                let mut sum = 0;
-                while let Ok(i) = receiver.recv().await {
-                    sum += i;
-                }
-                sum
-            })
-        })
-        .collect();
-    let mut sum = 0;
-    for consumer in consumers {
-        sum += consumer.await.unwrap();
-    }
-    check(sum == n * (n - 1) / 2, "channels: each number arrives once");
-}
 
-fn flow_workload(s: &Settings, name: &'static str, capacity: usize, n: usize, pairs: usize) {
-    let n = s.scaled(n, 1);
-    s.run(warm(name, n, "ns/item", move |n| flow(capacity, n, pairs)));
+    pub fn workload(s: &Settings, name: &'static str, capacity: usize, n: usize, _: usize) {
+        let n = s.scaled(n, 1);
+        s.run(warm(name, n, "ns/item", move |n| flow(capacity, n)));
+    }
 }
 
 async fn flow_by_mpsc(capacity: usize, n: usize) {

@@ -52,6 +52,8 @@ fn main() {
         fail(2, "usage: NAME|list|alternatives|choices [-procs N] [-scale F] [-addr A]");
     };
     let settings = Settings::parse(options);
+    // Its documentation asks for it, where there may be few processors.
+    crossfire::detect_backoff_cfg();
     let all = workloads();
     match name.as_str() {
         "list" => print(&all, false),
