@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <memory>
 
+#include "weft/arch/jump.hpp"
 #include "weft/arch/switch.hpp"
 #include "weft/arch/unwind.hpp"
 
-using boost::context::detail::fcontext_t;
 using boost::context::detail::transfer_t;
 using weft::detail::execution;
 using weft::detail::thread_state;
@@ -63,23 +63,40 @@ void switch_of_fibers(benchmark::State& state) {
 
 std::int64_t visits = 0;
 
+// The two jumps that there may be, under one face.
+struct own_jump {
+  static void* prepare(std::byte* top, weft::detail::stack_entry entry) {
+    return weft::detail::prepare_jump(top, stack_size, entry);
+  }
+  static transfer_t to(void* there) { return weft::detail::jump(there, nullptr); }
+};
+struct boost_jump {
+  static void* prepare(std::byte* top, weft::detail::stack_entry entry) {
+    return boost::context::detail::make_fcontext(top, stack_size, entry);
+  }
+  static transfer_t to(void* there) {
+    return boost::context::detail::jump_fcontext(there, nullptr);
+  }
+};
+
+template <class Jump>
 void jump_back_for_ever(transfer_t t) {
   WEFT_MARK_STACK_BOTTOM();
   for (;;) {
     ++visits;
-    t = boost::context::detail::jump_fcontext(t.fctx, nullptr);
+    t = Jump::to(t.fctx);
   }
 }
 
 // Registers only: the floor of what stands above.
-void switch_of_registers(benchmark::State& state) {
+template <class Jump>
+void bare(benchmark::State& state) {
   const auto memory = make_stack();
   visits = 0;
-  fcontext_t there = boost::context::detail::make_fcontext(memory.get() + stack_size, stack_size,
-                                                           jump_back_for_ever);
+  void* there = Jump::prepare(memory.get() + stack_size, jump_back_for_ever<Jump>);
   std::int64_t switches = 0;
   for (auto _ : state) {
-    there = boost::context::detail::jump_fcontext(there, nullptr).fctx;
+    there = Jump::to(there).fctx;
     switches += 2;
     if (visits * 2 != switches) state.SkipWithError("a jump went elsewhere");
   }
@@ -89,5 +106,6 @@ void switch_of_registers(benchmark::State& state) {
 }  // namespace
 
 BENCHMARK(switch_of_fibers)->Name("switch/there_and_back/fiber")->UseRealTime();
-BENCHMARK(switch_of_registers)->Name("switch/there_and_back/registers")->UseRealTime();
+BENCHMARK(bare<own_jump>)->Name("switch/there_and_back/jump")->UseRealTime();
+BENCHMARK(bare<boost_jump>)->Name("switch/there_and_back/boost_jump")->UseRealTime();
 BENCHMARK_MAIN();
