@@ -3,22 +3,28 @@
 use crate::measure::{check, figure, Stopwatch};
 use crate::settings::Settings;
 use crate::Workload;
-use kanal::bounded_async;
+use kanal::{bounded_async, AsyncReceiver, AsyncSender};
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{watch, Notify};
 
 pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "mem_parked_1m",
             by: "kanal",
-            body: |s| parked(s, "mem_parked_1m", 1_000_000),
+            body: |s| parked::<Kanal>(s, "mem_parked_1m", 1_000_000),
         },
         Workload {
             name: "mem_parked_100k",
             by: "kanal",
-            body: |s| parked(s, "mem_parked_100k", 100_000),
+            body: |s| parked::<Kanal>(s, "mem_parked_100k", 100_000),
+        },
+        Workload {
+            name: "mem_parked_100k:watch",
+            by: "",
+            body: |s| parked::<Watch>(s, "mem_parked_100k", 100_000),
         },
     ]
 }
@@ -46,12 +52,47 @@ impl Left {
     }
 }
 
-fn parked(s: &Settings, name: &'static str, n: usize) {
+/// A channel at which tasks wait until it is closed.
+trait Gate: Send + Sync + 'static {
+    fn new() -> Self;
+    fn is_open(&self) -> impl Future<Output = bool> + Send;
+    fn open(&self);
+}
+
+struct Kanal(AsyncSender<usize>, AsyncReceiver<usize>);
+
+impl Gate for Kanal {
+    fn new() -> Kanal {
+        let (sender, receiver) = bounded_async(0);
+        Kanal(sender, receiver)
+    }
+    async fn is_open(&self) -> bool {
+        self.1.recv().await.is_err()
+    }
+    fn open(&self) {
+        self.0.close().unwrap();
+    }
+}
+
+struct Watch(watch::Sender<bool>);
+
+impl Gate for Watch {
+    fn new() -> Watch {
+        Watch(watch::Sender::new(false))
+    }
+    async fn is_open(&self) -> bool {
+        self.0.subscribe().wait_for(|open| *open).await.is_ok()
+    }
+    fn open(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+fn parked<G: Gate>(s: &Settings, name: &'static str, n: usize) {
     let n = s.scaled(n, 1);
     s.run(async move {
-        let (sender, gate) = bounded_async::<usize>(0);
         let state = Arc::new((
-            gate,
+            G::new(),
             Left(AtomicUsize::new(n), Notify::new()),
             Left(AtomicUsize::new(n), Notify::new()),
         ));
@@ -61,7 +102,7 @@ fn parked(s: &Settings, name: &'static str, n: usize) {
             let state = state.clone();
             tokio::spawn(async move {
                 state.1.one_less();
-                check(state.0.recv().await.is_err(), "parked: until the channel is closed");
+                check(state.0.is_open().await, "parked: until the channel is closed");
                 state.2.one_less();
             });
         }
@@ -70,7 +111,7 @@ fn parked(s: &Settings, name: &'static str, n: usize) {
         figure(&format!("{name}.spawn"), spawn_wall.as_nanos() as f64 / n as f64, "ns/op");
         figure(name, (memory_of_process() - before) / n as f64, "B/fiber");
         let waking = Stopwatch::start();
-        sender.close().unwrap();
+        state.0.open();
         state.2 .1.notified().await;
         let (wake_wall, wake_cpu) = waking.read();
         figure(&format!("{name}.wake"), wake_wall.as_nanos() as f64 / n as f64, "ns/op");

@@ -145,7 +145,12 @@ pub fn workloads() -> Vec<Workload> {
             by: "",
             body: |s| fib_workload(s, |n| async move { fib_by_kanal(n).recv().await.unwrap() }),
         },
-        Workload { name: "quicksort", by: "", body: quicksort_workload },
+        Workload { name: "quicksort", by: "", body: |s| quicksort_workload(s, quicksort) },
+        Workload {
+            name: "quicksort:both_halves",
+            by: "",
+            body: |s| quicksort_workload(s, quicksort_both),
+        },
     ]
 }
 
@@ -369,7 +374,21 @@ fn quicksort(mut part: &'static mut [i64]) -> JoinHandle<()> {
     })
 }
 
-fn quicksort_workload(s: &Settings) {
+fn quicksort_both(part: &'static mut [i64]) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if part.len() <= SORTED_IN_PLACE {
+            part.sort_unstable();
+            return;
+        }
+        let middle = partition(part);
+        let (left, right) = part.split_at_mut(middle);
+        let (left, right) = (quicksort_both(left), quicksort_both(right));
+        left.await.unwrap();
+        right.await.unwrap();
+    })
+}
+
+fn quicksort_workload(s: &Settings, sort: fn(&'static mut [i64]) -> JoinHandle<()>) {
     // Numbers of splitmix64; they live on, as tasks may not borrow.
     let mut state = 1u64;
     let numbers: Vec<i64> = (0..s.scaled(10_000_000, 1))
@@ -386,7 +405,7 @@ fn quicksort_workload(s: &Settings) {
     let whole = move || unsafe { std::slice::from_raw_parts_mut(start as *mut i64, length) };
     s.run(async move {
         let watch = Stopwatch::start();
-        quicksort(whole()).await.unwrap();
+        sort(whole()).await.unwrap();
         let (wall, cpu) = watch.read();
         in_ms("quicksort", wall, cpu);
         check(whole().is_sorted(), "quicksort: the order");
