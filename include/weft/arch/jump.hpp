@@ -8,11 +8,11 @@
 //
 //             The own one is inlined into whoever switches: the compiler saves only the registers
 //             that it has something in. More is won by what is not there, a call that no return
-//             answers: after Boost's, every return of the resumed side is predicted wrongly. A yield
-//             of 41 ns became one of 25.
+//             answers: after Boost's, every return of the resumed side is predicted wrongly. A
+//             yield of 41 ns became one of 25.
 // Why unsafe  compilers do not know that the thread changes here: see arch/tls.hpp and switch.hpp.
-// Choice      WEFT_PORTABLE_SWITCH=1 takes Boost's on x86-64 too, as all other processors do, and as
-//             code with shadow stacks has to.
+// Choice      WEFT_PORTABLE_SWITCH=1 takes Boost's on x86-64 too, as all other processors do, and
+//             as code with shadow stacks has to.
 // Rejected    leaving by `ret`: always predicted wrongly. Loading the control words only where they
 //             differ: it is storing MXCSR that costs (4 ns), and comparing comes on top.
 #pragma once

@@ -2,9 +2,9 @@
 // oldest first for thieves.
 //
 // Model       a ring of `capacity` slots and one word with both ends and a count of the owner's
-//             pops. As a stack it keeps a tree of fibers that start fibers narrow: depth-first, some
-//             ten are alive where first in, first out would begin all inner nodes, each with a stack
-//             and its pages. What is old does not starve: see next_local (switch_fiber.hpp), which
+//             pops. As a stack it keeps a tree of fibers that start fibers narrow: depth-first, a
+//             few dozen are alive where first in, first out would begin all inner nodes, each with
+//             a stack and its pages. What is old does not starve: see next_local (switch_fiber.hpp), which
 //             moves all of them behind the run queue when a slice ends.
 //
 //               word    bits 0..11   oldest: the next to be stolen     thieves, owner
@@ -19,8 +19,8 @@
 //             fiber behind it are visible; a claim releases -> push acquires: the slot has been
 //             read and may be used again.
 // Worst case  a thief copies slots, and meanwhile the owner pops what it copied and pushes others
-//             there, so that both ends are as before: the count of pops is not, and the claim fails.
-//             It would have to sleep through 2^40 pops.
+//             there, so that both ends are as before: the count of pops is not, and the claim
+//             fails. It would have to sleep through 2^40 pops.
 // Rejected    a fence instead of the locked instructions (Chase and Lev): as dear on x86-64, and
 //             half of what is there cannot be stolen by one claim.
 #pragma once
