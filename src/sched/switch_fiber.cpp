@@ -71,7 +71,7 @@ void scheduler::yield_current() {
   on_departure(f, departure::yield);
   m.commit = commit_yield;
   m.commit_argument = &f;
-  switch_away(m, f, false);
+  switch_to(m, f, pick_direct(m), false);
   machine& here = *current_machine();
   if (WEFT_UNLIKELY(in_call)) lend_processor(here);
   leave(here, 0);
@@ -144,11 +144,12 @@ fiber* scheduler::end_and_continue(fiber* f) noexcept {
       !m.p->is_time_to_look_around() && m.p->id < procs()) {
     next = next_local(*m.p);
     if (next != nullptr && (next->on || next->stack_size != 0 || next->pinned_to != nullptr)) {
+      if (WEFT_LIKELY(next->on && next->pinned_to == nullptr)) end_for(m, f, next);
       put_back(*m.p, next);
       next = nullptr;
     }
   }
-  if (next == nullptr) end_on(m, f);
+  if (next == nullptr) end_for(m, f, pick_direct(m));
   next->on = std::exchange(f->on, stack{});
   next->self.exceptions = {};
   next->self.stack_limit = f->self.stack_limit;
@@ -160,9 +161,10 @@ fiber* scheduler::end_and_continue(fiber* f) noexcept {
   return next;
 }
 
-void scheduler::end_on(machine& m, fiber* f) noexcept {
+// `next` is null for the loop.
+void scheduler::end_for(machine& m, fiber* f, fiber* next) noexcept {
   m.ended = f;
-  switch_away(m, *f, true);
+  switch_to(m, *f, next, true);
   fatal_invariant("switch: an ended fiber was resumed");
 }
 
@@ -172,7 +174,7 @@ void scheduler::end_current() noexcept {
   destroy_contents(f);
   machine& m = *current_machine();
   enter(m);
-  end_on(m, f);
+  end_for(m, f, pick_direct(m));
 }
 
 void scheduler::reap(machine& m, fiber* f) noexcept {

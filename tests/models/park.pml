@@ -1,7 +1,7 @@
 // Parking one task and waking it: a fiber in a list, one that watches a source too, a plain thread.
 //
 // Code        src/sched/wait.cpp, include/weft/sched/waiter.hpp, src/sched/cancel_source.cpp,
-//             park_current() and switch_away() of include/weft/sched/switch_fiber.hpp
+//             park_current() and switch_to() of include/weft/sched/switch_fiber.hpp
 // Shows       the fiber runs on one machine at a time: nobody resumes it while it is still on its
 //             stack. It is in one run queue at most. Each park ends by one claim and one wake-up,
 //             and none is lost. Nobody touches a wait that has ended.

@@ -213,13 +213,13 @@ class scheduler {
 
   // switch_fiber.cpp
   void run_current(machine& m);
-  void switch_away(machine& m, fiber& from, bool ends);
+  void switch_to(machine& m, fiber& from, fiber* next, bool ends);
   fiber* pick_direct(machine& m) noexcept;
   void put_back(processor& p, fiber* f) noexcept;
   bool bind(machine& m, fiber* f, bool cached_only) noexcept;
   void finish_departure(machine& m) noexcept;
   fiber* end_and_continue(fiber* f) noexcept;
-  [[noreturn]] void end_on(machine& m, fiber* f) noexcept;
+  [[noreturn]] void end_for(machine& m, fiber* f, fiber* next) noexcept;
   void reap(machine& m, fiber* f) noexcept;
 
   // ready.cpp

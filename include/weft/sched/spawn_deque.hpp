@@ -4,7 +4,7 @@
 // Model       a ring of `capacity` slots and one word with both ends and a count of the owner's
 //             pops. As a stack it keeps a tree of fibers that start fibers narrow: depth-first, a
 //             few dozen are alive where first in, first out would begin all inner nodes, each with
-//             a stack and its pages. What is old does not starve: see next_local (switch_fiber.hpp), which
+//             a stack and its pages. What is old does not starve: next_local (switch_fiber.hpp)
 //             moves all of them behind the run queue when a slice ends.
 //
 //               word    bits 0..11   oldest: the next to be stolen     thieves, owner

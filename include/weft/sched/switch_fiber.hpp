@@ -70,10 +70,9 @@ WEFT_ALWAYS_INLINE fiber* scheduler::pick_direct(machine& m) noexcept {
   return nullptr;
 }
 
-// From a fiber to the next one, or to the loop. Inside the bracket, and it stays so: the arriving
-// side leaves it.
-WEFT_ALWAYS_INLINE void scheduler::switch_away(machine& m, fiber& from, bool ends) {
-  fiber* next = pick_direct(m);
+// From a fiber to the next one, or (null) to the loop. Inside the bracket, and it stays so: the
+// arriving side leaves it.
+WEFT_ALWAYS_INLINE void scheduler::switch_to(machine& m, fiber& from, fiber* next, bool ends) {
   m.set_current(next);
   if (next != nullptr) next->set_state(fiber_state::running);
   const transfer_t t = leave_for(from.self, next != nullptr ? next->self : m.loop, m.thread, ends);
@@ -98,7 +97,7 @@ WEFT_ALWAYS_INLINE void scheduler::park_current(wait_state* wait, wait_reason re
   on_departure(f, departure::park);
   m.commit = commit;
   m.commit_argument = argument;
-  switch_away(m, f, false);
+  switch_to(m, f, pick_direct(m), false);
   f.wait = nullptr;
   machine& here = *current_machine();
   if (WEFT_UNLIKELY(in_call)) lend_processor(here);
