@@ -4,6 +4,7 @@
 // Noise: some 5 %.
 #include <benchmark/benchmark.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include "weft/arch/spinlock.hpp"
@@ -21,7 +22,8 @@ namespace {
 
 constexpr weft::options one_processor{.procs = 1};
 
-// A list with a lock: the least that a blocking operation is made of.
+// A list with a lock: the least that a blocking operation is made of. A wake-up that comes before
+// its waiter is kept: whoever woke may lose its processor before it parks itself.
 class place_to_wait {
  public:
   void park() {
@@ -29,24 +31,28 @@ class place_to_wait {
     wait_state wait(wait_state::kind::single, weft::detail::wait_reason::cond_wait, &place, 1);
     place.guard = &lock_;
     lock_.lock();
+    if (woken_) {
+      woken_ = false;
+      lock_.unlock();
+      return;
+    }
     waiters_.push_back(place);
     wait.park(lock_);
   }
-  // False: nobody waits.
-  bool wake_one() {
+  void wake() {
     waiter* first = nullptr;
     {
       const lock_guard held(lock_);
       first = weft::detail::pop_claimed(waiters_);
+      woken_ = first == nullptr;
     }
-    if (first == nullptr) return false;
-    first->state->wake();
-    return true;
+    if (first != nullptr) first->state->wake();
   }
 
  private:
   weft::detail::spinlock lock_;
-  wait_list waiters_;
+  wait_list waiters_;   // guarded by lock_
+  bool woken_ = false;  // likewise
 };
 
 void park_ready(benchmark::State& state) {
@@ -61,19 +67,18 @@ void park_ready(benchmark::State& state) {
           there.park();
           while (!over) {
             ++visits;
-            here.wake_one();
+            here.wake();
             there.park();
           }
         });
-        weft::yield();
         std::int64_t rounds = 0;
         for (auto _ : state) {
-          if (!there.wake_one()) state.SkipWithError("the other does not wait");
+          there.wake();
           here.park();
           if (++rounds != visits) state.SkipWithError("woken by nobody");
         }
         over = true;
-        there.wake_one();
+        there.wake();
         other.wait();
         state.SetItemsProcessed(2 * rounds);
       },
@@ -83,12 +88,12 @@ void park_ready(benchmark::State& state) {
 void yield(benchmark::State& state) {
   weft::run(
       [&state] {
-        bool over = false;
-        std::int64_t turns = 0;
+        std::atomic<bool> over{false};
+        std::atomic<std::int64_t> turns{0};
         weft::wait_group other;
         other.go([&] {
-          while (!over) {
-            ++turns;
+          while (!over.load(std::memory_order_relaxed)) {
+            turns.store(turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
             weft::yield();
           }
         });
@@ -97,7 +102,8 @@ void yield(benchmark::State& state) {
           weft::yield();
           ++rounds;
         }
-        if (turns + 1 < rounds) state.SkipWithError("the other had no turn");
+        // How many depends on the system too: it may stop the thread of the other one for a while.
+        if (turns == 0) state.SkipWithError("the other had no turn");
         over = true;
         other.wait();
         state.SetItemsProcessed(2 * rounds);
