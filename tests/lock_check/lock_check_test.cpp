@@ -267,17 +267,16 @@ TEST_CASE("lock check: locks that fibers hold and wait for at the end of a run a
       const test::child_end end = test::in_child([=] {
         weft::mutex m;
         weft::cond never;
-        weft::wait_group begun;
-        begun.add(6);
         weft::run(
             [&] {
-              for (int i = 0; i < 6; ++i) {
+              weft::go([&] {
+                m.lock();
+                static_cast<void>(weft::chan<int>().recv());
+              });
+              test::until_blocked(1);  // the others find it locked
+              for (int i = 0; i < 5; ++i) {
                 weft::go([&, i] {
-                  if (i == 0) m.lock();
-                  begun.done();
-                  if (i == 0) {
-                    static_cast<void>(weft::chan<int>().recv());
-                  } else if (i < 4) {
+                  if (i < 3) {
                     const std::lock_guard held(m);
                   } else {
                     weft::mutex own;
@@ -286,7 +285,6 @@ TEST_CASE("lock check: locks that fibers hold and wait for at the end of a run a
                   }
                 });
               }
-              begun.wait();
               test::until_blocked(6);
             },
             weft::options{.procs = procs, .on_exit = policy});
