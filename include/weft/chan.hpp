@@ -66,6 +66,8 @@ class chan_handle {
 
   void close() const {
     if (ch_ == nullptr) throw_close_of_nil();
+    pass_entry();
+    ch_->refuse_outsider("close of");
     ch_->close();
   }
 
@@ -73,22 +75,30 @@ class chan_handle {
   template <class U>
   void send(U& value) const {
     if (ch_ == nullptr) block_for_ever(wait_reason::chan_send_nil);
+    ch_->refuse_outsider("send on");
     send_blocking(*ch_, value);
   }
   template <class U>
   bool try_send(U&& value) const {
-    return ch_ != nullptr && try_send_once(*ch_, std::forward<U>(value));
+    if (ch_ == nullptr) return false;
+    pass_entry();
+    ch_->refuse_outsider("send on");
+    return try_send_once(*ch_, std::forward<U>(value));
   }
 
   std::optional<T> recv() const {
     if (ch_ == nullptr) block_for_ever(wait_reason::chan_receive_nil);
+    ch_->refuse_outsider("receive on");
     std::optional<T> out;
     recv_blocking(*ch_, out);
     return out;
   }
 
   recv_status try_recv_into(std::optional<T>& out) const {
-    if (ch_ == nullptr || ch_->was_empty_and_open()) return recv_status::empty;
+    if (ch_ == nullptr) return recv_status::empty;
+    pass_entry();
+    ch_->refuse_outsider("receive on");
+    if (ch_->was_empty_and_open()) return recv_status::empty;
     chan_section section(*ch_);
     if (ch_->try_recv_locked(out, section.woken)) return recv_status::ok;
     return ch_->is_closed_locked() ? recv_status::closed : recv_status::empty;
@@ -106,6 +116,7 @@ class chan_handle {
     if (ch_ == nullptr) {
       block_until(*source, wait_reason::chan_send_nil);
     } else {
+      ch_->refuse_outsider("send on");
       const auto outcome =
           ch_->send_unless(*source, slot_of_read_only(std::addressof(value)), std::is_const_v<U>);
       if (outcome == chan_core::outcome::closed) throw_send_on_closed();
@@ -119,6 +130,7 @@ class chan_handle {
     cancel_source* source = source_of(ctx);
     if (source == nullptr) return recv();
     std::optional<T> out;
+    if (ch_ != nullptr) ch_->refuse_outsider("receive on");
     if (ch_ == nullptr) {
       block_until(*source, wait_reason::chan_receive_nil);
     } else if (ch_->recv_unless(*source, std::addressof(out)) != chan_core::outcome::cancelled) {

@@ -360,9 +360,10 @@ class runtime {
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   friend auto run(F&& main, const options& o, std::source_location where);
+  friend detail::explored_runtime;
 
-  runtime(const options& o, bool is_of_run)
-      : scheduler_(detail::start_scheduler(o, is_of_run, this)) {}
+  runtime(const options& o, bool is_of_run, detail::explorer* chooser = nullptr)
+      : scheduler_(detail::start_scheduler(o, is_of_run, this, chooser)) {}
 
   detail::scheduler* running() const {
     if (scheduler_ == nullptr) detail::throw_usage_error("weft::runtime: it was shut down");

@@ -83,7 +83,10 @@ class singleflight {
   class call {
    public:
     // Under the lock of the singleflight.
-    void share() noexcept { shared_ = true; }
+    void share() noexcept {
+      shared_ = true;
+      used_.note_use();
+    }
     [[nodiscard]] bool is_shared() const noexcept { return shared_; }
 
     template <class F>
@@ -103,7 +106,7 @@ class singleflight {
     [[nodiscard]] detail::wait_end wait(const detail::wait_limits& limits) {
       bool has_waited = false;
       if (gate_.is_open()) return detail::wait_end::granted;
-      return gate_.wait(detail::wait_reason::wait_group_wait, limits, has_waited);
+      return gate_.wait(detail::wait_reason::wait_group_wait, limits, has_waited, used_.use());
     }
     // After a wait that was granted.
     [[nodiscard]] flight result() const {
@@ -115,6 +118,7 @@ class singleflight {
 
    private:
     detail::zero_gate gate_{"singleflight", 1};
+    detail::bubble_mark used_;
     bool shared_ = false;         // guarded by the singleflight's lock, until landed
     std::optional<Value> value_;  // written by the run, read after the gate has opened
     std::exception_ptr error_;    // likewise

@@ -268,10 +268,10 @@ class cond {
   }
 
   /// Ends the wait that has waited longest, if there is one. Never blocks.
-  void signal() noexcept { core_.signal(); }
+  void signal() { core_.signal(); }
 
   /// Ends all waits that have begun. Never blocks.
-  void broadcast() noexcept { core_.broadcast(); }
+  void broadcast() { core_.broadcast(); }
 
  private:
   detail::cond_core core_;

@@ -79,9 +79,7 @@ class timer {
   }
   ~timer() {
     if (chan_ != nullptr) chan_->close();
-    if (func_ == nullptr) return;
-    func_->stop();
-    func_->drop_ref();
+    if (func_ != nullptr) func_->close();
   }
 
   /// The channel, which looks unbuffered whether the timer has fired or not; nil for after_func.

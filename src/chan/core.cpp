@@ -1,6 +1,8 @@
 // Channels without their element type: closing, waiting, waiting with a context.
 #include "weft/chan/core.hpp"
 
+#include <string>
+
 #include "weft/chan/section.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -21,6 +23,12 @@ std::uint64_t chan_core::order() noexcept {
   const std::uint64_t fresh = last_order.fetch_add(1, relaxed) + 1;  // relaxed: only unique
   // relaxed: whichever number wins is the channel's
   return order_.compare_exchange(number, fresh, relaxed) ? fresh : number;
+}
+
+void chan_core::refuse_outsider_slow(const char* what) const {
+  if (bubble_ == bubble_of_caller()) return;
+  const std::string text = std::string(what) + " synctest channel";
+  throw_from_outside(text.c_str());
 }
 
 void chan_core::close() {
@@ -73,6 +81,7 @@ chan_core::outcome run_unless(chan_core& ch, direction d, cancel_source& source,
     // The source must be watched before the channel's lock is taken: hence the second try.
     waiter place;
     multi_wait wait(sends ? wait_reason::chan_send : wait_reason::chan_receive, &place, 1);
+    wait.meets(ch.bubble());
     place.guard = &ch.lock();
     place.slot = slot;
     place.copies = copies;

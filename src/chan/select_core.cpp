@@ -54,7 +54,10 @@ class selection {
           if (item.source != nullptr && first_source_ == none) first_source_ = i;
           break;
         default:
-          if (item.channel != nullptr) add_channel(item.channel);
+          if (item.channel != nullptr) {
+            item.channel->refuse_outsider("select on");
+            add_channel(item.channel);
+          }
       }
     }
   }
@@ -161,6 +164,7 @@ class selection {
       lock_all();
       if (poll_and_unlock(chosen)) return true;
     }
+    for (std::size_t i = 0; i < channel_count_; ++i) state.meets(m_.channels[i]->bubble());
     enrol();
     chosen = channel_count_ != 0 ? state.park(unlock_in_commit, this) : state.park();
     state.detach();

@@ -41,7 +41,9 @@ void deadline_node::end(context_node* node) noexcept {
 cancel_node* deadline_node::make(context_node* parent, std::int64_t due, bool is_past,
                                  std::exception_ptr cause) {
   cancel_node* above = parent == nullptr ? nullptr : parent->source;
-  if (due == never || (above != nullptr && above->deadline() <= due)) {
+  // Of another bubble: its deadline is on another clock.
+  const bool is_comparable = above != nullptr && above->home() == bubble_of_caller();
+  if (due == never || (is_comparable && above->deadline() <= due)) {
     return cancel_node::make(parent);
   }
   auto* node = new deadline_node(parent, due, std::move(cause));

@@ -29,6 +29,7 @@ class group_core::starting {
     return how;
   }
   void revoke(waiter&) noexcept { g_.release_place(); }
+  [[nodiscard]] bubble_use use() const noexcept { return g_.used_.use(); }
 
  private:
   group_core& g_;
@@ -50,6 +51,7 @@ class group_core::joining {
     return how;
   }
   void revoke(waiter&) noexcept {}
+  [[nodiscard]] bubble_use use() const noexcept { return g_.used_.use(); }
 
  private:
   group_core& g_;
@@ -68,6 +70,7 @@ void group_core::set_limit(std::size_t limit) {
 
 void group_core::acquire_place() {
   safepoint();
+  used_.note_use();
   waiter place;
   starting op(*this);
   const wait_limits none;
@@ -75,6 +78,8 @@ void group_core::acquire_place() {
 }
 
 bool group_core::try_acquire_place() noexcept {
+  pass_entry();
+  used_.note_use();
   lock_guard held(lock_);
   if (active_ >= limit_) return false;
   ++active_;
@@ -82,6 +87,7 @@ bool group_core::try_acquire_place() noexcept {
 }
 
 void group_core::release_place() noexcept {
+  used_.note_use();
   woken_chain woken;
   lock_.lock();
   if (waiter* next = pop_claimed(starters_)) {
@@ -110,6 +116,7 @@ std::exception_ptr group_core::take_error() noexcept {
 
 wait_end group_core::join(const wait_limits& limits) {
   safepoint();
+  used_.note_use();
   if (is_canceled(limits)) return wait_end::canceled;
   waiter place;
   joining op(*this);

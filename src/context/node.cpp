@@ -52,7 +52,8 @@ context_node* make_shield(context_node* parent) { return new shield_node(parent)
 
 cancel_node::cancel_node(context_node* above, destroy_function ender) noexcept
     : context_node(above, ender), cancel_child(kind::node), above_(source) {
-  if (above_ != nullptr) deadline_ = above_->deadline_;
+  // That of another world is on another clock.
+  if (above_ != nullptr && above_->home() == home()) deadline_ = above_->deadline_;
   source = this;
 }
 
@@ -142,6 +143,7 @@ std::exception_ptr cancel_node::cause() noexcept {
 channel<std::monostate>& cancel_node::done() {
   if (channel<std::monostate>* ch = done_.load(acquire)) return *ch;  // pairs: context.done
   channel<std::monostate>* made = channel<std::monostate>::make(0);
+  made->move_to(home());
   channel<std::monostate>* first = nullptr;
   {
     lock_guard held(lock_);

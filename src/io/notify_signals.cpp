@@ -201,6 +201,7 @@ recv_chan<int> notify_signals(std::initializer_list<int> signals) {
   s->signals = detail::checked_set(signals);
   s->to = detail::channel<int>::make(detail::signal_capacity);
   detail::channel<int>* ch = s->to;
+  ch->move_to(detail::no_bubble);  // signals come from there
   auto handle = detail::chan_access::adopt<recv_chan<int>>(ch);
   detail::signal_service::instance().begin(std::move(s));
   ch->set_type(detail::subscribed_type());

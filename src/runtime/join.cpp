@@ -66,6 +66,7 @@ bool join_core::wait(cancel_source* source) {
   place.index = join_by_end;
   if (source == nullptr) {
     wait_state wait(wait_state::kind::single, wait_reason::join, &place, 1);
+    wait.meets(home_);
     wait.awaits(runner_);
     lock_.lock();
     if (is_complete_) {
@@ -77,6 +78,7 @@ bool join_core::wait(cancel_source* source) {
     return true;
   }
   multi_wait wait(wait_reason::join, &place, 1);
+  wait.meets(home_);
   wait.awaits(runner_);
   if (!wait.watch(*source, join_by_cancel)) return false;
   lock_.lock();

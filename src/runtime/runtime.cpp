@@ -82,7 +82,8 @@ scheduler_options to_scheduler_options(const options& o) {
 
 }  // namespace
 
-scheduler* start_scheduler(const options& settings, bool is_closed_world, void* owner) {
+scheduler* start_scheduler(const options& settings, bool is_closed_world, void* owner,
+                           explorer* chooser) {
   scheduler_options s = to_scheduler_options(settings);
   if (is_closed_world && !s.own_threads)
     throw_invalid_argument(
@@ -90,6 +91,7 @@ scheduler* start_scheduler(const options& settings, bool is_closed_world, void* 
         "run_once");
   s.is_closed_world = is_closed_world;
   s.owner = owner;
+  s.chooser = chooser;
   install_reports();
   return new scheduler(s);
 }

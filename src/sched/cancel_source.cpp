@@ -22,6 +22,7 @@ bool cancel_source::fire() noexcept {
 }
 
 bool cancel_source::enrol(waiter& place) noexcept {
+  place.state->meets(home_);
   lock_guard held(lock_);
   // relaxed: stored under the lock only
   if (fired_.load(relaxed)) return false;

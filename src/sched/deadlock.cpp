@@ -9,6 +9,7 @@
 #include "weft/arch/thread.hpp"
 #include "weft/base/error.hpp"
 #include "weft/sched/dump.hpp"
+#include "weft/sched/explorer.hpp"
 #include "weft/sched/interrupt.hpp"
 #include "weft/sched/registry.hpp"
 #include "weft/sched/scheduler.hpp"
@@ -106,6 +107,35 @@ void deadlock(scheduler& s) noexcept {
   end_process(2);
 }
 
+std::string scheduler::deadlock_text() const {
+  std::string text = "all fibers are asleep - deadlock!\n\n";
+  report out([](void* to, const char* words,
+                std::size_t size) { static_cast<std::string*>(to)->append(words, size); },
+             &text);
+  dump_fibers(*this, out, dump_style::full);
+  out.flush();
+  return text;
+}
+
+// In an explored run: what is blocked is unwound, by the machine's loop, while nobody runs. False:
+// all wait in destructors.
+bool scheduler::unwind_deadlock() noexcept {
+  options_.chooser->deadlocked(deadlock_text());
+  fiber_chain taken;
+  for_each_record([&](fiber& f) {
+    // relaxed, here and below: nobody runs
+    const bool is_parked = f.state.load(relaxed) == fiber_state::parked;  // relaxed: so
+    const bool is_unwound = f.extra() != nullptr && f.extra()->unwinding.is_active();
+    if (!is_parked || is_unwound || f.is_service.load(relaxed)) return;  // relaxed: so
+    if (f.keeps_stack != 0 || !interrupt(f)) return;
+    f.exits = true;
+    taken.push_back(&f);
+  });
+  const bool has_taken = !taken.empty();
+  while (fiber* f = taken.pop_front()) ready(f);
+  return has_taken;
+}
+
 // Main's wait ends with an exception that carries the dump.
 bool scheduler::throw_in_main() noexcept {
   fiber* f = main_fiber_.load(acquire);  // pairs: sched.main
@@ -114,13 +144,7 @@ bool scheduler::throw_in_main() noexcept {
       f->state.load(acquire) != fiber_state::parked)  // pairs: sched.main
     return false;
   try {
-    std::string dump = "all fibers are asleep - deadlock!\n\n";
-    report out([](void* to, const char* text,
-                  std::size_t size) { static_cast<std::string*>(to)->append(text, size); },
-               &dump);
-    dump_fibers(*this, out, dump_style::full);
-    out.flush();
-    deadlock_dump_ = std::move(dump);
+    deadlock_dump_ = deadlock_text();
   } catch (const std::bad_alloc&) {
     deadlock_dump_.clear();
   }
@@ -175,7 +199,12 @@ void scheduler::seeded_idle(machine& m) noexcept {
     report_if_out_of_stacks();
   }
   if (options_.is_closed_world && is_waited_for() && num_fibers() != 0) {
-    if (global_size_.load(relaxed) == 0) deadlock(*this);  // relaxed: one machine
+    const bool is_explored = options_.chooser != nullptr;
+    // relaxed: one machine
+    if (global_size_.load(relaxed) == 0) {
+      if (is_explored && unwind_deadlock()) return;
+      deadlock(*this);
+    }
   }
   go_idle(m);
 }

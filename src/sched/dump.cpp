@@ -257,6 +257,10 @@ class dumper {
 
 void print_state(const fiber& f, report& out, std::int64_t now) {
   out.text(state_name(f));
+  // relaxed, here and below: a report
+  if (f.durably.load(relaxed) != durability::none &&
+      f.state.load(relaxed) == fiber_state::parked)  // relaxed: likewise
+    out.text(" (durable)");
   if (const std::int64_t n = minutes_parked(f, now); n > 0)
     out.text(", ").number(n).text(" minutes");
   if (f.pin_depth.load(relaxed) != 0) out.text(", locked to thread");  // relaxed: a report
@@ -275,6 +279,27 @@ void dump_fibers(const scheduler& s, report& out, dump_style style) {
     s.for_each_record([&](fiber& f) {
       if (is_reported(f)) visit(f);
     });
+  });
+}
+
+void dump_bubble(const bubble_state& b, report& out) {
+  struct filter {
+    const bubble_state& b;
+    void (*visit)(fiber& f, void* to);
+    void* to;
+  };
+  dumper(out, dump_style::full, nullptr).run([&](auto visit) {
+    filter only{b, [](fiber& f, void* to) { (*static_cast<decltype(visit)*>(to))(f); }, &visit};
+    for_each_scheduler_unlocked(
+        [](scheduler& s, void* argument) {
+          const auto& wanted = *static_cast<filter*>(argument);
+          s.for_each_record([&](fiber& f) {
+            if (f.bubble() == &wanted.b && f.state.load(relaxed) == fiber_state::parked &&
+                f.durably.load(relaxed) != durability::none)  // relaxed: a report
+              wanted.visit(f, wanted.to);
+          });
+        },
+        &only);
   });
 }
 

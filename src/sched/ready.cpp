@@ -15,6 +15,7 @@
 
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
+#include "weft/sched/bubble.hpp"
 #include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/take_away.hpp"
@@ -43,6 +44,7 @@ void overflow(scheduler& s, fiber* const* older, std::uint32_t n) noexcept {
 void ready(fiber* f) noexcept {
   // Its arrival acquires it: see arch/atomic.hpp.
   if (WEFT_UNLIKELY(has_thread_sanitizer())) tell_release(&f->self);
+  if (WEFT_UNLIKELY(f->bubble() != nullptr)) count_in(*f);
   machine* m = current_machine();
   if (m == nullptr || m->home != f->home) {
     f->home->ready_from_outside(f);

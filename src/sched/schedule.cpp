@@ -1,6 +1,7 @@
 // The machine's loop: where the next fiber comes from.
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
+#include "weft/sched/explorer.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/switch_fiber.hpp"
 #include "weft/sched/take_away.hpp"
@@ -185,11 +186,13 @@ fiber* scheduler::pick_seeded(machine& m) noexcept {
     }
     const std::uint32_t n = p.queue.size();
     if (n != 0) {
-      for (std::uint32_t skip = seeded_random_.below(n); skip != 0; --skip) {
+      const bool is_explored = options_.chooser != nullptr;
+      for (std::uint32_t skip = is_explored ? choose_explored(p, n) : seeded_random_.below(n);
+           skip != 0; --skip) {
         static_cast<void>(p.queue.push(p.queue.pop()));  // as many out as in: there is room
       }
       p.slice.store(p.slice.load(relaxed) + 1, relaxed);  // relaxed: owner
-      entries_left_ = 1 + seeded_random_.below(100);
+      entries_left_ = is_explored ? 1 : 1 + seeded_random_.below(100);
       return p.queue.pop();
     }
     const std::int64_t next = p.timers.next_due();
@@ -199,6 +202,23 @@ fiber* scheduler::pick_seeded(machine& m) noexcept {
     }
     virtual_now_.store(next, relaxed);  // relaxed: one machine writes and reads
   }
+}
+
+std::uint32_t scheduler::choose_explored(processor& p, std::uint32_t n) noexcept {
+  fiber* runnable[run_queue<fiber>::capacity];
+  for (std::uint32_t i = 0; i < n; ++i) {
+    runnable[i] = p.queue.pop();
+    static_cast<void>(p.queue.push(runnable[i]));  // as many out as in: there is room
+  }
+  return static_cast<std::uint32_t>(options_.chooser->choose(runnable, n));
+}
+
+void pass_entry_slow() noexcept {
+  machine* m = current_machine();
+  if (m == nullptr || m->home->options().chooser == nullptr) return;
+  const bool is_in_runtime = m->in_runtime.load(relaxed) != 0;  // relaxed: its own
+  if (m->current() == nullptr || is_in_runtime || m->on_system_stack || m->lent != nullptr) return;
+  m->home->yield_current();
 }
 
 bool scheduler::start_spinning(machine& m) noexcept {

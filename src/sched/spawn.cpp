@@ -18,6 +18,7 @@
 #include "weft/arch/pages.hpp"
 #include "weft/arch/report.hpp"
 #include "weft/base/error.hpp"
+#include "weft/sched/bubble.hpp"
 #include "weft/sched/misuse.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
@@ -209,6 +210,10 @@ void scheduler::free_record(fiber* f) noexcept {
   f->callable = nullptr;
   if (fiber_extra* e = f->extra()) e->reset();
   count_ended(*f);
+  if (bubble_state* b = f->bubble(); WEFT_UNLIKELY(b != nullptr)) {
+    f->set_bubble(nullptr);
+    b->fiber_ended(*f);
+  }
   f->set_state(fiber_state::free);
   machine* m = current_machine();
   if (m != nullptr && m->home == this) {
@@ -305,6 +310,13 @@ new_fiber create_fiber(const callable_type& type, std::source_location where,
   f->reason.store(wait_reason::none, relaxed);  // relaxed: for reports
   f->is_counted = true;
   if (attributes.service) home.count_ended(*f);
+  // relaxed: its own
+  f->durably.store(durability::none, relaxed);
+  if (const fiber* parent = this_fiber_or_null();
+      parent != nullptr && WEFT_UNLIKELY(parent->bubble() != nullptr)) {
+    f->set_bubble(parent->bubble());
+    parent->bubble()->fiber_made();
+  }
   try {
     if (attributes.stack_size != 0) home.make_pool(attributes.stack_size);
     f->callable = type.size <= fiber::inline_size && type.align <= alignof(std::max_align_t)

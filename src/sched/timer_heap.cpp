@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "weft/sched/park.hpp"
+
 namespace weft::inline WEFT_ABI::detail {
 
 namespace {
@@ -71,11 +73,15 @@ void timer_heap::publish() noexcept {
                   release);  // pairs: timer_heap.next
 }
 
+std::uint64_t timer_heap::new_order() noexcept {
+  if (!is_shuffled_) return next_order_++;
+  return choose_below(std::numeric_limits<std::uint32_t>::max());
+}
+
 bool timer_heap::insert(timer_node& node, std::int64_t due) {
   lock_guard held(lock_);
-  const entry e{due, next_order_, &node};
-  entries_.push_back(e);
-  ++next_order_;
+  entries_.push_back({});
+  const entry e{due, new_order(), &node};
   sift_up(entries_.size() - 1, e);
   node.heap.store(this, release);  // pairs: timer_heap.home
   publish();
@@ -92,7 +98,7 @@ void timer_heap::fire_first(std::int64_t now) noexcept {
     node.heap.store(nullptr, release);  // pairs: timer_heap.home
     remove_at(0);
   } else {
-    sift_down(0, entry{next, next_order_++, &node});
+    sift_down(0, entry{next, new_order(), &node});
   }
 }
 
@@ -122,7 +128,7 @@ void timer_heap::take_all(timer_heap& from) {
   std::sort(from.entries_.begin(), from.entries_.end(),
             [](const entry& a, const entry& b) { return a.before(b); });
   for (const entry& moved : from.entries_) {
-    const entry e{moved.due, next_order_++, moved.node};
+    const entry e{moved.due, new_order(), moved.node};
     entries_.push_back(e);
     sift_up(entries_.size() - 1, e);
     e.node->heap.store(this, release);  // pairs: timer_heap.home

@@ -3,8 +3,10 @@
 
 #include "weft/arch/unwind.hpp"
 #include "weft/base/error.hpp"
+#include "weft/sched/bubble.hpp"
 #include "weft/sched/cancel_source.hpp"
 #include "weft/sched/interrupt.hpp"
+#include "weft/sched/look.hpp"
 #include "weft/sched/misuse.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/switch_fiber.hpp"
@@ -106,19 +108,47 @@ void wait_state::wake() noexcept {
   }
 }
 
-// The park commit of shared waits. It may find one fired while its owner was arming; then nobody
-// else readies the fiber.
+bubble_id wait_state::bubble_of_task() const noexcept {
+  const bubble_state* b = fiber_ == nullptr ? nullptr : fiber_->bubble();
+  return b == nullptr ? no_bubble : b->id();
+}
+
+// Under the fiber's bubble a timed wait for a lock is durable as well: in no other way could its
+// time come. It is not where the owner is known to be outside, who may give the lock up.
+WEFT_COLD durability wait_state::durability_in(const bubble_state& b) const noexcept {
+  if (home_ == any_bubble || home_ == b.id())
+    return is_adopted_ ? durability::adopted : durability::durable;
+  const bool is_lock = reason_ == wait_reason::mutex_lock ||
+                       reason_ == wait_reason::rw_mutex_lock ||
+                       reason_ == wait_reason::rw_mutex_rlock;
+  if (!is_lock || deadline_ == never) return durability::none;
+  const wait_edge edge{awaited_ == nullptr ? owner_mark::nobody : awaited_->id(),
+                       awaited_ == nullptr ? nullptr : awaited_->who()};
+  if (edge.whom == owner_mark::nobody) return durability::adopted;
+  return is_alive(edge) && edge.record->bubble() == &b ? durability::adopted : durability::none;
+}
+
+// The park commit of shared waits, and of single ones that are durable. It may find a shared wait
+// fired while its owner was arming; then nobody else readies the fiber.
 struct wait_commit {
   wait_state* wait;
   wait_state::commit release_locks;
   void* argument;
+  bubble_state* bubble;  // in which the fiber is durably blocked, or null
+  durability how;
 
+  static void single(void* self) noexcept {
+    const auto [wait, release_locks, argument, bubble, how] = *static_cast<wait_commit*>(self);
+    release_locks(argument);
+    bubble->blocked(how);
+  }
   static void shared(void* self) noexcept {
-    const auto [wait, release_locks, argument] = *static_cast<wait_commit*>(self);
+    const auto [wait, release_locks, argument, bubble, how] = *static_cast<wait_commit*>(self);
     fiber* f = wait->fiber_;
     const bool parked = wait->open_for_claims();
     release_locks(argument);
     if (!parked) ready(f);
+    if (WEFT_UNLIKELY(bubble != nullptr)) bubble->blocked(how);
   }
 };
 
@@ -140,10 +170,20 @@ WEFT_ALWAYS_INLINE std::uint32_t wait_state::park_with(commit release_locks, voi
       unwind_now(f);
     }
   }
-  wait_commit published{this, release_locks, argument};
+  durability how = durability::none;
+  if (bubble_state* b = f.bubble(); WEFT_UNLIKELY(b != nullptr)) {
+    how = durability_in(*b);
+    f.durably.store(how, relaxed);  // relaxed: published with the wait
+  }
   const bool is_shared = kind_ == kind::shared;
-  m.home->park_current(this, reason_, is_shared ? &wait_commit::shared : release_locks,
-                       is_shared ? &published : argument);
+  const bool is_durable = how != durability::none;
+  wait_commit published{this, release_locks, argument, is_durable ? f.bubble() : nullptr, how};
+  commit publish = release_locks;
+  if (is_shared) publish = &wait_commit::shared;
+  if (WEFT_UNLIKELY(is_durable && !is_shared)) publish = &wait_commit::single;
+  m.home->park_current(this, reason_, publish,
+                       is_shared || is_durable ? static_cast<void*>(&published) : argument);
+  if (WEFT_UNLIKELY(is_durable)) count_in(f);  // resumed by the end of the run
   if (WEFT_UNLIKELY(f.exits || f.meets_deadlock)) {
     if (std::exchange(f.meets_deadlock, false)) throw_deadlock(f.home->deadlock_dump());
     if (has_to_unwind(f)) {

@@ -32,6 +32,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(wait_reason::cou
     "blocking limit",
     "set_procs",
     "context wait",
+    "bubble",
+    "bubble wait",
 };
 
 }  // namespace

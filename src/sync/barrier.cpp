@@ -37,6 +37,7 @@ class barrier_core::attempt {
     }
     waiter last;
     wait_state wait(wait_state::kind::single, wait_reason::barrier_wait, &last, 1);
+    wait.meets(use());
     last.guard = &b_.lock_;
     b_.queue_.push_back(last);
     wait.park(b_.lock_);
@@ -45,6 +46,7 @@ class barrier_core::attempt {
 
   void revoke(waiter&) noexcept {}
 
+  [[nodiscard]] bubble_use use() const noexcept { return b_.used_.use(); }
   [[nodiscard]] bool is_last() const noexcept { return is_last_; }
   [[nodiscard]] bool is_excess() const noexcept { return is_excess_; }
 
@@ -60,6 +62,7 @@ barrier_core::barrier_core(std::ptrdiff_t expected) : expected_(expected) {
 
 barrier_core::arrival barrier_core::arrive_and_wait(const wait_limits& limits) {
   safepoint();
+  used_.note_use();
   if (is_canceled(limits)) return arrival::gave_up;
   waiter place;
   attempt op(*this);
@@ -70,6 +73,8 @@ barrier_core::arrival barrier_core::arrive_and_wait(const wait_limits& limits) {
 }
 
 bool barrier_core::arrive_and_drop() {
+  pass_entry();
+  used_.note_use();
   lock_.lock();
   const bool is_excess = is_closed_ || expected_ == 0;
   bool is_last = false;

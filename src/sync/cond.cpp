@@ -61,7 +61,7 @@ class cond_core::attempt : public waiter {
     c_.queue_lock_.lock();
     if (is_linked()) unlink();
     c_.queue_lock_.unlock();
-    if (is_signalled_) c_.signal();
+    if (is_signalled_) static_cast<void>(c_.signal_some(false));
   }
 
   // Whoever has the lock is unwound first, so this is not unwound meanwhile.
@@ -100,23 +100,41 @@ wait_end cond_core::wait(const lock_ref& user, const wait_limits& limits) {
   return arm_limits(wait, limits) ? a.run(wait) : wait_end::canceled;
 }
 
-void cond_core::signal() noexcept {
-  woken_chain woken;
-  queue_lock_.lock();
-  while (waiter* w = queue_.pop_front()) {
-    if (static_cast<attempt*>(w)->take_signal(woken)) break;
-  }
-  queue_lock_.unlock();
-  wake_all(woken);
+// A fiber of a bubble is woken from there only.
+bool cond_core::is_refused(const waiter& w) noexcept {
+  if (!in_test_world() || w.state->is_claimed()) return false;
+  const bubble_id home = w.state->bubble_of_task();
+  return home != no_bubble && home != bubble_of_caller();
 }
 
-void cond_core::broadcast() noexcept {
+bool cond_core::signal_some(bool all) noexcept {
   woken_chain woken;
+  wait_list refused;
   queue_lock_.lock();
-  while (waiter* w = queue_.pop_front())
-    static_cast<void>(static_cast<attempt*>(w)->take_signal(woken));
+  while (waiter* w = queue_.pop_front()) {
+    if (WEFT_UNLIKELY(is_refused(*w))) {
+      refused.push_back(*w);
+      if (!all) break;
+    } else if (static_cast<attempt*>(w)->take_signal(woken) && !all) {
+      break;
+    }
+  }
+  const bool is_complete = refused.empty();
+  while (waiter* w = refused.pop_front()) all ? queue_.push_back(*w) : queue_.push_front(*w);
   queue_lock_.unlock();
   wake_all(woken);
+  return is_complete;
+}
+
+void cond_core::signal() {
+  pass_entry();
+  if (WEFT_UNLIKELY(!signal_some(false)))
+    throw_from_outside("semaphore wake of synctest goroutine");
+}
+
+void cond_core::broadcast() {
+  pass_entry();
+  if (WEFT_UNLIKELY(!signal_some(true))) throw_from_outside("semaphore wake of synctest goroutine");
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

@@ -47,6 +47,8 @@ class semaphore_core::attempt : public waiter {
 
   void revoke(waiter&) { s_.release(k_); }
 
+  [[nodiscard]] bubble_use use() const noexcept { return s_.used_.use(); }
+
  private:
   semaphore_core& s_;
   const std::ptrdiff_t k_;
@@ -70,6 +72,8 @@ wait_end semaphore_core::acquire_slow(std::ptrdiff_t k, const wait_limits& limit
 }
 
 void semaphore_core::release(std::ptrdiff_t k) {
+  pass_entry();
+  used_.note_use();
   check_units(k);
   std::int64_t seen = word_.load(relaxed);  // relaxed: the exchange below decides
   for (;;) {

@@ -6,7 +6,10 @@ namespace weft::inline WEFT_ABI::detail {
 // One wait that has to wait.
 class zero_gate::attempt {
  public:
-  attempt(zero_gate& gate, wait_reason reason) noexcept : gate_(gate), reason_(reason) {}
+  attempt(zero_gate& gate, wait_reason reason, const bubble_use& use) noexcept
+      : gate_(gate), reason_(reason), use_(use) {}
+
+  [[nodiscard]] const bubble_use& use() const noexcept { return use_; }
 
   bool enrol(waiter& place) noexcept {
     std::int64_t seen = gate_.word_.load(acquire);  // pairs: zero_gate.word
@@ -35,6 +38,7 @@ class zero_gate::attempt {
     }
     waiter last;
     wait_state wait(wait_state::kind::single, reason_, &last, 1);
+    wait.meets(use_);
     last.guard = &gate_.queue_lock_;
     gate_.queue_.push_back(last);
     wait.park(gate_.queue_lock_);
@@ -60,12 +64,14 @@ class zero_gate::attempt {
 
   zero_gate& gate_;
   const wait_reason reason_;
+  const bubble_use use_;
   bool has_waited_ = false;
 };
 
-wait_end zero_gate::wait(wait_reason reason, const wait_limits& limits, bool& has_waited) {
+wait_end zero_gate::wait(wait_reason reason, const wait_limits& limits, bool& has_waited,
+                         const bubble_use& use) {
   waiter place;
-  attempt op(*this, reason);
+  attempt op(*this, reason, use);
   const wait_end end = block_in_queue(queue_lock_, reason, limits, place, op);
   has_waited = op.has_waited();
   return end;

@@ -6,6 +6,7 @@
 
 #include "weft/base/error.hpp"
 #include "weft/chan/section.hpp"
+#include "weft/sched/bubble.hpp"
 #include "weft/sched/scheduler.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -20,6 +21,15 @@ std::int64_t next_on_grid(std::int64_t due, std::int64_t period, std::int64_t no
   if (__builtin_add_overflow(due + missed * period, period, &next)) return never;
   return next;
 }
+
+// At the start of an operation on a timer of bubble `home`.
+void begin_operation(bubble_id home, const char* what) {
+  pass_entry();
+  if (home != no_bubble && home != bubble_of_caller()) throw_from_outside(what);
+}
+
+constexpr char stop_of_timer[] = "stop of synctest timer";
+constexpr char reset_of_timer[] = "reset of synctest timer";
 
 }  // namespace
 
@@ -93,7 +103,8 @@ void chan_timer::start(std::int64_t delay, std::int64_t period) {
   start_locked(delay, period);
 }
 
-bool chan_timer::stop() noexcept {
+bool chan_timer::stop() {
+  begin_operation(ticks_.bubble(), stop_of_timer);
   lock_guard held(lock_);
   return stop_locked();
 }
@@ -104,6 +115,8 @@ void chan_timer::close() noexcept {
 }
 
 bool chan_timer::reset(std::int64_t delay, std::int64_t period) {
+  begin_operation(ticks_.bubble(), reset_of_timer);
+  const outside_scope where_made(ticks_.bubble() == no_bubble);
   lock_guard held(lock_);
   const bool was_pending = stop_locked();
   start_locked(delay, period);
@@ -150,17 +163,31 @@ void func_timer::start(std::int64_t delay) {
   start_locked(delay);
 }
 
-bool func_timer::stop() noexcept {
-  lock_guard held(lock_);
+bool func_timer::stop_locked() noexcept {
   const bool was_armed = disarm(*this);
   if (was_armed) drop_ref();
   return was_armed;
 }
 
-bool func_timer::reset(std::int64_t delay) {
+bool func_timer::stop() {
+  begin_operation(bubble_, stop_of_timer);
   lock_guard held(lock_);
-  const bool was_armed = disarm(*this);
-  if (was_armed) drop_ref();
+  return stop_locked();
+}
+
+void func_timer::close() noexcept {
+  {
+    lock_guard held(lock_);
+    static_cast<void>(stop_locked());
+  }
+  drop_ref();
+}
+
+bool func_timer::reset(std::int64_t delay) {
+  begin_operation(bubble_, reset_of_timer);
+  const outside_scope where_made(bubble_ == no_bubble);
+  lock_guard held(lock_);
+  const bool was_armed = stop_locked();
   start_locked(delay);
   return was_armed;
 }

@@ -13,7 +13,7 @@ STYLE_VERSION = 19
 # C headers of the language itself, which the compiler or the C library provides.
 LANGUAGE = {"stddef.h", "stdint.h", "stdarg.h", "stdalign.h", "limits.h", "float.h"}
 FOREIGN = re.compile(r"/(boost|fmt)/")
-OPTIONAL = {"tls.hpp", "http.hpp", "asio.hpp"}
+OPTIONAL = {"tls.hpp", "http.hpp", "asio.hpp", "testing_catch.hpp", "testing_gtest.hpp"}
 
 
 def clang_format():

@@ -34,6 +34,7 @@
 #include "weft/base/error.hpp"
 #include "weft/sched/cancel_source.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sched/test_world.hpp"
 #include "weft/sched/waiter.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -57,7 +58,10 @@ struct chan_type {
 class chan_core {
  public:
   chan_core(const chan_type& type, std::size_t capacity, bool hides_buffer = false) noexcept
-      : type_(&type), capacity_(capacity), hides_buffer_(hides_buffer) {}
+      : type_(&type),
+        capacity_(capacity),
+        hides_buffer_(hides_buffer),
+        bubble_(bubble_of_caller()) {}
   chan_core(const chan_core&) = delete;
   chan_core& operator=(const chan_core&) = delete;
 
@@ -88,6 +92,16 @@ class chan_core {
 
   // Throws closed_channel when closed already.
   void close();
+
+  // The bubble in which it was made; no one else may use it.
+  [[nodiscard]] bubble_id bubble() const noexcept { return bubble_; }
+  // Before the channel is shared: whoever made it passes it on to `home`.
+  void move_to(bubble_id home) noexcept { bubble_ = home; }
+  // At the start of each operation that `what` names, as in "send on": throws std::logic_error
+  // where the caller is not in the channel's bubble.
+  void refuse_outsider(const char* what) const {
+    if (WEFT_UNLIKELY(bubble_ != no_bubble)) refuse_outsider_slow(what);
+  }
 
   spinlock& lock() noexcept { return lock_; }
   [[nodiscard]] const chan_type& type() const noexcept { return *type_; }
@@ -134,6 +148,8 @@ class chan_core {
  protected:
   ~chan_core() = default;
 
+  WEFT_COLD void refuse_outsider_slow(const char* what) const;
+
   void set_count(std::size_t n) noexcept { count_.store(n, release); }  // pairs: chan.count
 
   // A claimed waiter whose value could not be moved: see "Throwing". `waiters` is the list it was
@@ -150,6 +166,7 @@ class chan_core {
   atomic<std::size_t> count_{0};
   atomic<bool> closed_{false};
   bool hides_buffer_;
+  bubble_id bubble_;
   atomic<std::uint32_t> refs_{1};
   atomic<std::uint64_t> order_{0};
 };
@@ -157,6 +174,7 @@ class chan_core {
 chan_core::outcome chan_core::park_receiver(void* slot) {
   waiter place;
   wait_state wait(wait_state::kind::single, wait_reason::chan_receive, &place, 1);
+  wait.meets(bubble_);
   place.guard = &lock_;
   place.slot = slot;
   receivers_.push_back(place);
@@ -167,6 +185,7 @@ chan_core::outcome chan_core::park_receiver(void* slot) {
 chan_core::outcome chan_core::park_sender(void* value, bool copies) {
   waiter place;
   wait_state wait(wait_state::kind::single, wait_reason::chan_send, &place, 1);
+  wait.meets(bubble_);
   place.guard = &lock_;
   place.slot = value;
   place.copies = copies;

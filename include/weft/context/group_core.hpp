@@ -46,6 +46,7 @@ class group_core {
 
   static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
+  bubble_mark used_;
   spinlock lock_;
   std::size_t active_ = 0;  // with the rest guarded by lock_
   std::size_t limit_ = unlimited;

@@ -15,10 +15,14 @@ struct options;
 
 namespace detail {
 
+class explorer;
 class join_core;
+struct explored_runtime;
 
 // Starts; throws what weft::run and weft::runtime document.
-scheduler* start_scheduler(const options& settings, bool is_closed_world, void* owner);
+// `chooser`: see sched/explorer.hpp.
+scheduler* start_scheduler(const options& settings, bool is_closed_world, void* owner,
+                           explorer* chooser = nullptr);
 // Throws what runtime::shutdown documents for the moment.
 void check_may_end(scheduler& s);
 // Ends it per its options and frees it. By a plain thread.

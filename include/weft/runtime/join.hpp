@@ -47,6 +47,8 @@ class join_core {
   // Blocks until completed, or until `source` (may be null) fires: false.
   [[nodiscard]] bool wait(cancel_source* source);
   [[nodiscard]] bool is_complete() const noexcept;
+  // The bubble of whoever made it, which is the fiber's too.
+  [[nodiscard]] bubble_id home() const noexcept { return home_; }
 
   // After completion. Throws the exception, or that there is no value.
   // By the joiner; from then on the exception is its own.
@@ -60,6 +62,7 @@ class join_core {
   ~join_core() = default;
 
  private:
+  const bubble_id home_ = bubble_of_caller();
   mutable spinlock lock_;
   bool is_complete_ = false;  // guarded by lock_
   bool is_detached_ = false;  // guarded by lock_

@@ -33,6 +33,9 @@ class cancel_source {
     return fired_.load(acquire);  // pairs: cancel_source.fired
   }
 
+  // The bubble in which it was made, whose fibers alone are expected to fire it.
+  [[nodiscard]] bubble_id home() const noexcept { return home_; }
+
   // Claims and wakes every wait that watches; later ones find it fired. What the canceller wrote
   // before is visible to them. False: it had fired already. Never blocks.
   bool fire() noexcept;
@@ -44,6 +47,7 @@ class cancel_source {
   // With the lock held, once. Those in `woken` are to be woken after it is released.
   void fire_locked(woken_chain& woken) noexcept;
 
+  const bubble_id home_ = bubble_of_caller();
   spinlock lock_;
   atomic<bool> fired_{false};
   wait_list waiters_;  // guarded by lock_

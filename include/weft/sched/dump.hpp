@@ -17,6 +17,7 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
+class bubble_state;
 class fiber;
 class report;
 class scheduler;
@@ -35,6 +36,8 @@ void print_creation(const fiber& f, report& out);
 
 void dump_fiber(fiber& f, report& out, dump_style style);
 void dump_fibers(const scheduler& s, report& out, dump_style style);
+// The durably blocked fibers of a bubble.
+void dump_bubble(const bubble_state& b, report& out);
 // Of every scheduler of the process. `ucontext`: the third argument of the signal handler that asks
 // for a raw dump, if one does.
 void dump_all(report& out, dump_style style, const void* ucontext = nullptr) noexcept;

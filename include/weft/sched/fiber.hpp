@@ -35,6 +35,7 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
+class bubble_state;
 struct machine;
 class scheduler;
 
@@ -73,6 +74,8 @@ class fiber : public fiber_words {
   machine* pinned_to = nullptr;
 
   // What reports read at any time stands in atomics; the owner writes.
+  atomic<bubble_state*> bubble_{nullptr};        // null: outside of all; see sched/bubble.hpp
+  atomic<durability> durably{durability::none};  // set while parked so
   untold_atomic<fiber_extra*> extra_{nullptr};
   atomic<std::int64_t> since{0};  // when it came into its state, coarsely
   atomic<fiber_state> state{fiber_state::free};
@@ -107,6 +110,11 @@ class fiber : public fiber_words {
   }
   // Makes it if it is not there. Throws std::bad_alloc. Owner only.
   fiber_extra& more();
+
+  [[nodiscard]] bubble_state* bubble() const noexcept {
+    return bubble_.load(relaxed);  // relaxed: the owner's, or a report
+  }
+  void set_bubble(bubble_state* b) noexcept { bubble_.store(b, relaxed); }  // relaxed: likewise
 
   void set_state(fiber_state s) noexcept { state.store(s, relaxed); }  // relaxed: for reports
 };

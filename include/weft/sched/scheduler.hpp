@@ -65,6 +65,8 @@
 
 namespace weft::inline WEFT_ABI::detail {
 
+class explorer;
+
 enum class end_policy : unsigned char { abandon, wait, unwind };
 
 struct scheduler_options {
@@ -82,6 +84,8 @@ struct scheduler_options {
   unsigned stall_limit_ms = 0;   // WEFT_STALLS; 0: stalls are not reported
   poller_factory make_poller = nullptr;
   void* owner = nullptr;  // the weft::runtime
+  // Of a seeded run: chooses among the runnable fibers, at every runtime entry.
+  explorer* chooser = nullptr;
 };
 
 class embedded_loop;
@@ -206,6 +210,7 @@ class scheduler {
   fiber* steal_work(machine& m) noexcept;
   bool steal_from(processor& victim, processor& p, bool with_run_next, fiber*& out) noexcept;
   fiber* pick_seeded(machine& m) noexcept;
+  [[nodiscard]] std::uint32_t choose_explored(processor& p, std::uint32_t n) noexcept;
   bool start_spinning(machine& m) noexcept;
   void stop_spinning(machine& m) noexcept;
   void drop_spinning(machine& m) noexcept;
@@ -311,6 +316,8 @@ class scheduler {
   void abandon_all() noexcept;
   void name_machines_that_stay() noexcept;
   bool throw_in_main() noexcept;
+  [[nodiscard]] std::string deadlock_text() const;
+  [[nodiscard]] bool unwind_deadlock() noexcept;
   void seeded_idle(machine& m) noexcept;
   void schedtrace_line(std::int64_t since_start) const noexcept;
 

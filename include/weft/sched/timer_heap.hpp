@@ -6,7 +6,8 @@
 // Invariants  I1 node.index is the node's place in its heap's array, or `none`
 //                                                                       (test "timer_heap I1")
 //             I2 a parent is never due later than its children          (test "timer_heap I2")
-//             I3 equal due times go by arming number                    (test "timer_heap I3")
+//             I3 equal due times go by arming number, or by a random one
+//                                                                       (test "timer_heap I3")
 // Locks       each heap has a lock, rank timer; fire functions run under it and may take the locks
 //             of channels, contexts and wait lists, ready tasks and create fibers, but touch no
 //             other timer. Whoever holds one of those locks must not arm or disarm.
@@ -94,6 +95,9 @@ class timer_heap {
   // Takes every node out, unfired.
   void abandon_all() noexcept;
 
+  // Of an empty heap: from now on equal due times go in random order.
+  void shuffle_equal() noexcept { is_shuffled_ = true; }
+
   // Whether I1 and I2 hold.
   [[nodiscard]] bool is_sound_for_testing() noexcept;
 
@@ -115,7 +119,9 @@ class timer_heap {
   void remove_at(std::size_t at) noexcept;
   void fire_first(std::int64_t now) noexcept;
   void publish() noexcept;
+  [[nodiscard]] std::uint64_t new_order() noexcept;
 
+  bool is_shuffled_ = false;
   spinlock lock_;
   std::uint64_t next_order_ = 0;  // guarded by lock_
   std::vector<entry> entries_;    // guarded by lock_

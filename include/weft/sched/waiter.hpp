@@ -39,11 +39,13 @@
 #include "weft/base/intrusive_list.hpp"
 #include "weft/sched/owner_mark.hpp"
 #include "weft/sched/park.hpp"
+#include "weft/sched/test_world.hpp"
 #include "weft/sched/timer_heap.hpp"
 #include "weft/sched/wait_reason.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
+class bubble_state;
 class fiber;
 class wait_state;
 class cancel_source;
@@ -69,6 +71,13 @@ enum class claim : unsigned char {
   parked,   // won; deliver, then call wake() as the last touch
 };
 
+// How a fiber of a bubble is blocked; see sched/bubble.hpp.
+enum class durability : unsigned char {
+  none,     // something outside may end it, or it is in no bubble
+  durable,  // only the bubble itself can
+  adopted,  // the same, as far as is known
+};
+
 class wait_state {
  public:
   static constexpr std::uint32_t no_index = std::numeric_limits<std::uint32_t>::max();
@@ -81,7 +90,8 @@ class wait_state {
         places_(places),
         place_count_(place_count),
         kind_(k),
-        reason_(reason) {
+        reason_(reason),
+        home_(may_be_durable(reason) ? any_bubble : no_bubble) {
     for (std::uint32_t i = 0; i < place_count; ++i) places[i].state = this;
   }
   wait_state(const wait_state&) = delete;
@@ -124,6 +134,22 @@ class wait_state {
   // Null: not known. Read by whoever holds the parked fiber.
   [[nodiscard]] const owner_mark* awaited() const noexcept { return awaited_; }
 
+  // Something that may end the wait belongs to bubble `home`; before the park. Without a call the
+  // reason alone tells whether the wait is durable.
+  void meets(bubble_id home) noexcept {
+    if (home_ == any_bubble) {
+      home_ = home;
+    } else if (home_ != home) {
+      home_ = no_bubble;
+    }
+  }
+  void meets(const bubble_use& use) noexcept {
+    meets(use.home);
+    is_adopted_ |= use.is_adopted;
+  }
+  // The bubble of the task that waits.
+  [[nodiscard]] bubble_id bubble_of_task() const noexcept;
+
   // Takes a parked task's wake-up over from all sources; see interrupt.hpp.
   [[nodiscard]] bool take_over() noexcept;
 
@@ -144,6 +170,7 @@ class wait_state {
   static constexpr std::uint32_t open = 1;
   static constexpr std::uint32_t claimed = 2;  // claimed + index
 
+  [[nodiscard]] durability durability_in(const bubble_state& b) const noexcept;
   [[nodiscard]] claim try_claim_shared(std::uint32_t index) noexcept;
   [[nodiscard]] bool open_for_claims() noexcept;
   static void take_off(waiter& place) noexcept;
@@ -156,6 +183,8 @@ class wait_state {
   std::uint32_t place_count_;
   kind kind_;
   wait_reason reason_;
+  bool is_adopted_ = false;
+  bubble_id home_;  // what meets() has found so far
   atomic<std::uint32_t> word_{arming};
   note note_;  // a plain thread sleeps here
 };

@@ -41,6 +41,7 @@ class barrier_core {
   [[nodiscard]] bool count_arrival() noexcept;
   [[noreturn]] static void throw_too_many();
 
+  bubble_mark used_;
   spinlock lock_;
   bool is_closed_ = false;  // all of the phase have arrived; with the rest guarded by lock_
   std::ptrdiff_t expected_;

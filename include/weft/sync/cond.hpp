@@ -46,11 +46,16 @@ class cond_core {
 
   // Returns with `user` locked, however it ends.
   wait_end wait(const lock_ref& user, const wait_limits& limits);
-  void signal() noexcept;
-  void broadcast() noexcept;
+  // Throw std::logic_error where a wait is another bubble's: it goes on.
+  void signal();
+  void broadcast();
 
  private:
   class attempt;
+
+  static bool is_refused(const waiter& w) noexcept;
+  // False: there is a wait that the caller may not end.
+  bool signal_some(bool all) noexcept;
 
   spinlock queue_lock_;
   task_queue queue_{"cond"};  // guarded by queue_lock_; of attempts

@@ -71,6 +71,7 @@ class mutex_core {
   }
 
   void unlock() {
+    pass_entry();
     owner_.clear();
     watch_.given_up(lock_mode::exclusive);
     std::uint32_t mine = locked;

@@ -62,6 +62,7 @@ class rw_mutex_core {
     return true;
   }
   void unlock() {
+    pass_entry();
     owner_.clear();
     watch_.given_up(lock_mode::exclusive);
     std::uint64_t mine = writer;
@@ -87,6 +88,7 @@ class rw_mutex_core {
     return end;
   }
   [[nodiscard]] bool try_lock_shared() noexcept {
+    pass_entry();
     std::uint64_t seen = word_.load(relaxed);  // relaxed: the exchange below decides
     while ((seen & (writer | writers_waiting)) == 0) {
       // pairs: rw_mutex.word
@@ -97,6 +99,7 @@ class rw_mutex_core {
     return false;
   }
   void unlock_shared() {
+    pass_entry();
     watch_.given_up(lock_mode::shared);
     std::uint64_t seen = word_.load(relaxed);  // relaxed: the exchange below decides
     while (WEFT_LIKELY(seen >= reader && (seen & (writer | writers_waiting)) == 0)) {

@@ -36,6 +36,7 @@ class semaphore_core {
   // More than the size is an error of use.
   void acquire(std::ptrdiff_t k) {
     safepoint();
+    used_.note_use();
     check_units(k);
     if (WEFT_UNLIKELY(k > size_)) throw_too_large();
     if (!try_take(k)) acquire_slow(k, wait_limits{});
@@ -44,12 +45,15 @@ class semaphore_core {
   // More than the size waits for a limit. A source that has fired wins over units that are free.
   [[nodiscard]] wait_end acquire(std::ptrdiff_t k, const wait_limits& limits) {
     safepoint();
+    used_.note_use();
     check_units(k);
     if (is_canceled(limits)) return wait_end::canceled;
     return try_take(k) ? wait_end::granted : acquire_slow(k, limits);
   }
 
   [[nodiscard]] bool try_acquire(std::ptrdiff_t k) {
+    pass_entry();
+    used_.note_use();
     check_units(k);
     return try_take(k);
   }
@@ -89,6 +93,7 @@ class semaphore_core {
 
   const std::int64_t size_;
   atomic<std::int64_t> word_;
+  bubble_mark used_;
   spinlock queue_lock_;
   task_queue queue_{"semaphore"};  // guarded by queue_lock_; of attempts
 };

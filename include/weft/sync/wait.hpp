@@ -82,6 +82,7 @@ class unwound_grant {
 template <class Op>
 void tell_owner(wait_state& wait, Op& op) noexcept {
   if constexpr (requires { op.owner(); }) wait.awaits(op.owner());
+  if constexpr (requires { op.use(); }) wait.meets(op.use());
 }
 
 // Blocks the calling task in a queue guarded by `lock`. The operation supplies
@@ -92,6 +93,7 @@ void tell_owner(wait_state& wait, Op& op) noexcept {
 //                                           off by a granter that found the wait claimed
 //   void revoke(waiter&)                    as unwound_grant says
 //   const owner_mark& owner()               optional: who is to grant
+//   bubble_use use()                        optional: which bubble has the primitive to itself
 template <class Op>
 wait_end block_in_queue(spinlock& lock, wait_reason reason, const wait_limits& limits,
                         waiter& place, Op& op) {

@@ -20,6 +20,7 @@ class wait_group_core {
   // One fetch_add, unless somebody waits.
   void add(std::ptrdiff_t n) {
     if (WEFT_UNLIKELY(n > zero_gate::max_step || n < -zero_gate::max_step)) throw_out_of_range();
+    if (in_test_world()) join_test_world();
     const std::int64_t step = std::int64_t{n} * zero_gate::one;
     const std::int64_t before = gate_.step(step);
     const std::int64_t now = before + step;
@@ -29,15 +30,21 @@ class wait_group_core {
 
   // A source that has fired wins over a counter that is zero.
   wait_end wait(const wait_limits& limits = {}) {
-    return gate_.pass(limits, [this](const wait_limits& l) { return wait_slow(l); });
+    const wait_end end = gate_.pass(limits, [this](const wait_limits& l) { return wait_slow(l); });
+    if (in_test_world()) leave_bubble();
+    return end;
   }
 
  private:
   void add_slow(std::int64_t before, std::int64_t step);
+  void join_test_world();
+  void leave_bubble() noexcept;
   wait_end wait_slow(const wait_limits& limits);
   [[noreturn]] static void throw_out_of_range();
 
   zero_gate gate_{"wait_group"};
+  // The bubble in which it was added to first; until a wait there has found zero.
+  atomic<bubble_id> home_{no_bubble};
 };
 
 // What the fiber of a wait group's go() runs. It is counted from has_begun() until it is destroyed:

@@ -64,8 +64,10 @@ class zero_gate {
     return is_open() ? wait_end::granted : slow(limits);
   }
 
-  // Blocks; `has_waited` tells whether it stood in the queue.
-  wait_end wait(wait_reason reason, const wait_limits& limits, bool& has_waited);
+  // Blocks; `has_waited` tells whether it stood in the queue. `use`: which bubble has the gate to
+  // itself.
+  wait_end wait(wait_reason reason, const wait_limits& limits, bool& has_waited,
+                const bubble_use& use);
 
  private:
   class attempt;

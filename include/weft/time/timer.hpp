@@ -9,6 +9,8 @@
 // Invariants  I1 after stop() or reset() no tick of the earlier setting is received
 //                                                                (test "timer I1")
 //             I2 ticks stand on the grid start + n * period      (test "timer I2")
+// Bubbles     a timer belongs to where it was made: its clock and its heap are that bubble's, and
+//             nobody else may stop or reset it. One made outside stays there, whoever resets it.
 // Locks       `lock_` keeps setters (start, stop, reset) apart; order: lock_, heap, channel. The
 //             fire function takes only the last, under the second. due_ and period_ change while
 //             the timer is disarmed.
@@ -38,8 +40,9 @@ class chan_timer : private timer_node {
   // Of a new timer. After `delay`, or at once where that is not positive; then every `period`, if
   // that is not 0. Throws what arm() throws.
   void start(std::int64_t delay, std::int64_t period);
-  // True: it was armed, or its tick was not received.
-  bool stop() noexcept;
+  // True: it was armed, or its tick was not received. Throws where it is another bubble's, as does
+  // reset.
+  bool stop();
   // stop() and start() in one; gives what stop() gives.
   bool reset(std::int64_t delay, std::int64_t period);
 
@@ -72,9 +75,12 @@ class func_timer : public timer_node, public shared_function {
   // As chan_timer's. Without a positive delay it starts the function at once. Throws what arm() and
   // create_fiber() throw.
   void start(std::int64_t delay);
-  // True: it was armed, and the function will not run.
-  bool stop() noexcept;
+  // True: it was armed, and the function will not run. Throws where it is another bubble's, as
+  // reset.
+  bool stop();
   bool reset(std::int64_t delay);
+  // By its owner, the last that could set it.
+  void close() noexcept;
 
  protected:
   func_timer(const callable_type& started, end_function end, std::source_location where) noexcept
@@ -89,7 +95,9 @@ class func_timer : public timer_node, public shared_function {
   static void on_abandon(timer_node& node) noexcept;
 
   void start_locked(std::int64_t delay);
+  bool stop_locked() noexcept;
 
+  const bubble_id bubble_ = bubble_of_caller();
   spinlock lock_;
   scheduler* home_ = nullptr;  // in which it is armed
   timer_retry retry_;
