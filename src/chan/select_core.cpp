@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "weft/base/planted.hpp"
+
 namespace weft::inline WEFT_ABI::detail {
 
 namespace {
@@ -168,6 +170,7 @@ class selection {
     enrol();
     chosen = channel_count_ != 0 ? state.park(unlock_in_commit, this) : state.park();
     state.detach();
+    if (is_planted(planted_bug::wrong_select_claim)) chosen = (chosen + 1) % m_.n;
     return finish(chosen);
   }
 

@@ -2,6 +2,7 @@
 #include <new>
 #include <utility>
 
+#include "weft/base/planted.hpp"
 #include "weft/context/callback.hpp"
 #include "weft/context/node.hpp"
 #include "weft/sched/registry.hpp"
@@ -62,6 +63,10 @@ class cancel_walk {
       node.subtree_.lock();
       node.subtree_.unlock();
       return result::was_fired;
+    }
+    if (is_planted(planted_bug::missed_cancel) && has_children && !woken.empty()) {
+      node.subtree_.unlock();
+      has_children = false;
     }
     wake_all(woken);
     if (node.timer_ != nullptr) disarm(*node.timer_);

@@ -2,6 +2,7 @@
 #include "weft/sync/mutex.hpp"
 
 #include "weft/base/error.hpp"
+#include "weft/base/planted.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -42,7 +43,7 @@ class mutex_core::attempt : public waiter {
         continue;
       }
       std::uint32_t wanted = seen | waiting;
-      if (owes_wake_up_) wanted &= ~woken;
+      if (owes_wake_up_ && !is_planted(planted_bug::lost_wake_up)) wanted &= ~woken;
       if (is_starving_) wanted |= starving;
       // relaxed: who unlocks sees the bit by coherence, and the queue under its lock
       if (m_.word_.compare_exchange(seen, wanted, relaxed)) break;

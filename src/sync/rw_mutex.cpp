@@ -2,6 +2,7 @@
 #include "weft/sync/rw_mutex.hpp"
 
 #include "weft/base/error.hpp"
+#include "weft/base/planted.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -88,8 +89,9 @@ wait_end rw_mutex_core::lock_slow(const wait_limits& limits) {
 wait_end rw_mutex_core::lock_shared_slow(const wait_limits& limits) {
   woken_chain woken;
   queue_lock_.lock();
-  // pairs: rw_mutex.word
-  if ((word_.load(acquire) & (writer | writers_waiting)) == 0) {
+  const std::uint64_t stops =
+      is_planted(planted_bug::writer_starvation) ? writer : writer | writers_waiting;
+  if ((word_.load(acquire) & stops) == 0) {  // pairs: rw_mutex.word
     queue_lock_.unlock();
     return wait_end::granted;  // meanwhile the count let it in
   }

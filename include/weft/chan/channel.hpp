@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "weft/arch/slot.hpp"
+#include "weft/base/planted.hpp"
 #include "weft/chan/core.hpp"
 #include "weft/chan/section.hpp"
 
@@ -37,9 +38,10 @@ class channel final : public chan_core {
   template <class U>
   bool try_send_locked(U&& value, waiter*& woken) {
     if (waiter* w = pop_claimed(receivers_)) {
+      const bool is_select = !w->state->is_single();
       hand_over(receivers_, w, woken, *static_cast<std::optional<T>*>(w->slot),
                 std::forward<U>(value));
-      return true;
+      if (!is_planted(planted_bug::double_delivery) || !is_select || capacity_ == 0) return true;
     }
     const std::size_t n = count_locked();
     if (n == capacity_) return false;
