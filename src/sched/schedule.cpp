@@ -55,7 +55,7 @@ fiber* scheduler::find_runnable(machine& m) {
 // What was started here and has not run gets its places behind what waits in the run queue: with a
 // new slice it is old.
 void scheduler::queue_started(processor& p) noexcept {
-  constexpr std::uint32_t batch = p.started.capacity / 2;
+  constexpr std::uint32_t batch = spawn_deque<fiber>::capacity / 2;
   fiber* oldest[batch];
   while (const std::uint32_t n = p.started.take_oldest(oldest, batch)) {
     for (std::uint32_t i = 0; i < n; ++i) {

@@ -126,12 +126,17 @@ TEST_CASE("debug: running, runnable and system calls are told apart",
   weft::run(
       [] {
         CHECK(test::state_of(weft::this_fiber::id()) == "running");
-        // With one processor, held by this fiber, a new one waits in the queue.
+        // With one processor, held by this fiber, another one waits in the queue.
         bool runnable = false;
-        weft::go(weft::fiber_options{"new"}, [] {});
+        bool is_seen = false;
+        weft::join_handle<void> other = weft::spawn(weft::fiber_options{"new"}, [&is_seen] {
+          while (!is_seen) weft::yield();
+        });
         for (const weft::debug::fiber_info& f : weft::debug::fibers())
           runnable = runnable || (f.name == "new" && f.state.rfind("runnable", 0) == 0);
         CHECK(runnable);
+        is_seen = true;
+        other.join();
 
         std::atomic<bool> inside{false};
         std::atomic<bool> release{false};

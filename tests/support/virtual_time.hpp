@@ -1,4 +1,5 @@
-// Runs a test's body under virtual time: the clock jumps when every fiber is blocked.
+// Runs a test's body under virtual time, in seeded runs and in bubbles: the clock jumps when every
+// fiber is blocked.
 #pragma once
 
 #include <chrono>
@@ -9,12 +10,13 @@
 #include "support/probe.hpp"
 #include "support/run.hpp"
 #include "weft/runtime.hpp"
+#include "weft/testing.hpp"
 #include "weft/time.hpp"
 
 namespace test {
 
-// As the main fiber, once for each of a few seeds. No fiber may be left but `leaves` that the body
-// leaves blocked on purpose.
+// As the main fiber, once for each of a few seeds, and as the first one of a bubble. No fiber may be
+// left but `leaves` that the body leaves blocked on purpose, which a bubble would call a deadlock.
 template <class F>
 void run_in_virtual_time(F body, std::size_t leaves = 0) {
   for (const std::uint64_t seed : {1U, 7U, 42U}) {
@@ -30,6 +32,13 @@ void run_in_virtual_time(F body, std::size_t leaves = 0) {
           CHECK(weft::num_fibers() == 1 + leaves);
         },
         options);
+  }
+  if (leaves != 0) return;
+  for (const unsigned procs : {1U, 2U, 4U}) {
+    INFO("in a bubble, procs: " << procs);
+    weft::options options;
+    options.procs = procs;
+    weft::run([&] { weft::testing::bubble(body); }, options);
   }
 }
 
