@@ -312,7 +312,7 @@ class runtime {
     detail::scheduler& s = *running();
     const detail::join_ref<R> state(new detail::join_state<R>);
     detail::start(detail::make_fiber(Callable(state.share(), std::decay_t<F>(std::forward<F>(f))),
-                                      where, {.home = &s}));
+                                     where, {.home = &s}));
     detail::wait_for_result(s, *state);
     return state->take();
   }
