@@ -11,6 +11,7 @@ namespace weft::inline WEFT_ABI::detail {
 namespace {
 
 constexpr int steal_rounds = 4;
+constexpr std::int64_t coarse_step = 500'000;
 
 }  // namespace
 
@@ -67,7 +68,8 @@ void scheduler::queue_started(processor& p) noexcept {
 // Due timers, the poller and the global queue, at most one of which has a fiber for us at once.
 fiber* scheduler::look_around(processor& p) noexcept {
   const std::int64_t time = monotonic_ns();
-  coarse_now_.store(time, relaxed);  // relaxed: only a number for reports
+  // Every park reads it: written rarely, its line stays in all caches. relaxed: for reports
+  if (time - coarse_now_.load(relaxed) >= coarse_step) coarse_now_.store(time, relaxed);
   if (p.timers.next_due() <= time) p.timers.run_due(time);
   if (poller_->has_waiters() && !polling_.exchange(true, acquire)) {  // pairs: sched.polling
     poller_->wait(0);

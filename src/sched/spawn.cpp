@@ -112,8 +112,12 @@ void scheduler::take_records(fiber_chain& out, std::size_t n) {
 // Each slab is twice as large as the one before: a small runtime stays small and starts fast. The
 // largest are in huge pages.
 void scheduler::add_slab() {
-  const std::size_t bytes = next_slab_bytes_ != 0 ? next_slab_bytes_ : first_slab_bytes;
+  std::size_t bytes = next_slab_bytes_ != 0 ? next_slab_bytes_ : first_slab_bytes;
   void* memory = map_slab(bytes);
+  while (memory == nullptr && bytes > first_slab_bytes) {
+    bytes /= 2;
+    memory = map_slab(bytes);
+  }
   auto* slab = memory == nullptr ? nullptr : new (std::nothrow) record_slab;
   if (slab == nullptr) {
     if (memory != nullptr) unmap_slab(memory, bytes);

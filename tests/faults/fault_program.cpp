@@ -204,8 +204,9 @@ void work() {
 }
 
 template <class F>
-bool attempt(F f) {
+bool attempt(F f, unsigned procs = 0) {
   weft::options o;
+  o.procs = procs;
   o.on_exit = weft::exit_policy::unwind;
   try {
     weft::run(f, o);
@@ -333,6 +334,21 @@ void many_that_end() {
   wait_for(done, 3000);
 }
 
+// The same, but none takes a stack before all have their records: nobody else runs, and whoever is
+// on the system stack yields to nobody.
+void many_started_first() {
+  const auto done = weft::make_chan<int>(4);
+  weft::on_system_stack([&] {
+    for (int i = 0; i < 3000; ++i) {
+      weft::go([done] {
+        weft::yield();
+        done.send(1);
+      });
+    }
+  });
+  wait_for(done, 3000);
+}
+
 // More fibers than there can be stacks, each of which wants all others to run first.
 void many_at_once() {
   const auto gate = weft::make_chan<int>();
@@ -400,11 +416,11 @@ void lift_address_space_limit() {
 }
 
 template <class F>
-int in_address_space(std::size_t more, F f) {
+int in_address_space(std::size_t more, F f, unsigned procs = 0) {
   limit_address_space(more);
-  attempt(f);
+  attempt(f, procs);
   lift_address_space_limit();
-  return attempt(f) ? 0 : 1;
+  return attempt(f, procs) ? 0 : 1;
 }
 
 // A deadlock, so that there is a report, with the standard streams closed from before the start.
@@ -466,6 +482,8 @@ int main(int argc, char** argv) {
     return in_address_space(std::strtoul(argv[2], nullptr, 10) * mib, work);
   if (mode == "address_space_ending")
     return in_address_space(std::strtoul(argv[2], nullptr, 10) * mib, many_that_end);
+  if (mode == "address_space_started")
+    return in_address_space(std::strtoul(argv[2], nullptr, 10) * mib, many_started_first, 1);
   if (mode == "closed_streams") return closed_streams(nullptr);
   if (mode == "closed_streams_report") return closed_streams("");
   std::fputs("fault_program: unknown mode\n", stderr);

@@ -222,7 +222,8 @@ TEST_CASE("faults: little address space is an error, or enough", "[faults][os]")
       check_end(run_program({mode, mib}));
     }
   }
-  CHECK(run_program({"address_space_ending", "32"}).out == "worked\nworked\n");
+  // Stacks for a few are enough where nothing else is wanted.
+  CHECK(run_program({"address_space_started", "32"}).out == "worked\nworked\n");
 }
 
 TEST_CASE("faults: closed standard streams stay closed, and a report goes nowhere",

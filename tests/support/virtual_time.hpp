@@ -16,7 +16,8 @@
 namespace test {
 
 // As the main fiber, once for each of a few seeds, and as the first one of a bubble. No fiber may
-// be left but `leaves` that the body leaves blocked on purpose, which a bubble would call a deadlock.
+// be left but `leaves` that the body leaves blocked on purpose, which a bubble would call a
+// deadlock.
 template <class F>
 void run_in_virtual_time(F body, std::size_t leaves = 0) {
   for (const std::uint64_t seed : {1U, 7U, 42U}) {
