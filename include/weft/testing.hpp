@@ -27,7 +27,7 @@ struct bubble_options {};
 
 namespace detail {
 
-// `f` points to a pointer to the function.
+/// Calls the function that a pointer, at which `f` points, points to.
 template <class F>
 void call(void* f) {
   static_cast<void>((**static_cast<F**>(f))());
