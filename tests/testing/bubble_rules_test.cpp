@@ -422,7 +422,9 @@ TEST_CASE("bubble: many at once, each with a clock of its own", "[testing][unit]
         bubble([i] {
           const auto start = weft::clock::now();
           for (int k = 0; k < 10; ++k) weft::sleep_for(std::chrono::hours(i));
-          CHECK(weft::clock::now() == start + std::chrono::hours(10 * i));
+          // Not an assertion: they run at once.
+          if (weft::clock::now() != start + std::chrono::hours(10 * i))
+            throw std::logic_error("another time");
         });
       }));
     for (auto& one : all) one.join();
