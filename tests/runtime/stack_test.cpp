@@ -197,7 +197,7 @@ TEST_CASE("stack: pages of stacks that a busy runtime does not use are given bac
     WARN("skipped under sanitizers: their shadow hides what a stack costs");
     return;
   }
-  const std::size_t size = GENERATE(0, 512 * kib);
+  const std::size_t size = GENERATE(std::size_t{0}, 512 * kib);
   weft::run([size] {
     constexpr std::size_t fibers = 400;
     constexpr std::size_t depth = 200 * kib;
