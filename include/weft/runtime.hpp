@@ -203,13 +203,13 @@ auto spawn_in(detail::scheduler* home, const fiber_options& o, F&& f, std::sourc
   detail::fiber* fresh =
       detail::make_fiber(Callable(state.share(), std::decay_t<F>(std::forward<F>(f))), where,
                          detail::attributes_of(o, home));
-  detail::start(fresh);
+  detail::submit(fresh);
   return join_handle<R>(std::move(state));
 }
 
 /// Starts a fiber that runs f() on the current runtime, detached. F may be movable only. An
 /// exception that leaves it ends the process with a report.
-/// Blocks  never; a caller whose time slice is over yields.
+/// Blocks  never.
 /// Errors  std::logic_error `go of nil func value` for an empty function object, and when called
 ///         from a plain thread while no runtime, or more than one, is running; what copying or
 ///         moving f throws; std::bad_alloc. Nothing is started then.
@@ -218,7 +218,7 @@ auto spawn_in(detail::scheduler* home, const fiber_options& o, F&& f, std::sourc
 template <class F>
   requires std::invocable<std::decay_t<F>&>
 void go(F&& f, std::source_location where = std::source_location::current()) {
-  detail::start(detail::make_fiber(std::forward<F>(f), where, {}));
+  detail::submit(detail::make_fiber(std::forward<F>(f), where, {}));
 }
 /// The same with a name or a stack size.
 /// Errors  as those of go(f); std::invalid_argument for a stack of more than 1 GiB.
@@ -226,7 +226,7 @@ template <class F>
   requires std::invocable<std::decay_t<F>&>
 void go(const fiber_options& o, F&& f,
         std::source_location where = std::source_location::current()) {
-  detail::start(detail::make_fiber(std::forward<F>(f), where, detail::attributes_of(o)));
+  detail::submit(detail::make_fiber(std::forward<F>(f), where, detail::attributes_of(o)));
 }
 
 /// Starts a fiber that runs f() and gives a handle to its result. Otherwise as go.
@@ -275,14 +275,14 @@ class runtime {
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   void go(F&& f, std::source_location where = std::source_location::current()) {
-    detail::start(detail::make_fiber(std::forward<F>(f), where, {.home = running()}));
+    detail::submit(detail::make_fiber(std::forward<F>(f), where, {.home = running()}));
   }
   /// The same with a name or a stack size.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   void go(const fiber_options& o, F&& f,
           std::source_location where = std::source_location::current()) {
-    detail::start(
+    detail::submit(
         detail::make_fiber(std::forward<F>(f), where, detail::attributes_of(o, running())));
   }
 
@@ -311,8 +311,8 @@ class runtime {
     using Callable = detail::joined_callable<R, std::decay_t<F>>;
     detail::scheduler& s = *running();
     const detail::join_ref<R> state(new detail::join_state<R>);
-    detail::start(detail::make_fiber(Callable(state.share(), std::decay_t<F>(std::forward<F>(f))),
-                                     where, {.home = &s}));
+    detail::submit(detail::make_fiber(Callable(state.share(), std::decay_t<F>(std::forward<F>(f))),
+                                      where, {.home = &s}));
     detail::wait_for_result(s, *state);
     return state->take();
   }

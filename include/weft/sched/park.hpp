@@ -78,13 +78,6 @@ struct new_fiber {
 void submit(fiber* f) noexcept;
 void discard(fiber* f) noexcept;
 
-// Makes it visible as an operation of the calling fiber: one that only starts others yields too
-// when its slice is over, or they would pile up.
-inline void start(fiber* f) {
-  submit(f);
-  safepoint();
-}
-
 template <class F>
 constexpr std::string_view type_name() noexcept {
   return __PRETTY_FUNCTION__;
