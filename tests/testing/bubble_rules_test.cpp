@@ -11,8 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "support/bubbles.hpp"
 #include "support/catch.hpp"
 #include "support/probe.hpp"
+#include "support/record.hpp"
 #include "support/run.hpp"
 #include "weft/chan.hpp"
 #include "weft/context.hpp"
@@ -28,40 +30,11 @@
 namespace {
 
 using namespace std::chrono_literals;
+using test::baton;
+using test::contains;
+using test::in_bubbles;
+using test::message_of;
 using weft::testing::bubble;
-
-// Fibers of a bubble may run at once; a test body that is a fiber's reports to the outside by this.
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-// Passed on between a bubble and outside: not durable.
-class baton {
- public:
-  void release() const { passed_.send({}); }
-  void acquire() const { (void)passed_.recv(); }
-
- private:
-  weft::chan<weft::unit> passed_ = weft::make_chan<weft::unit>(1);
-};
-
-// Runs `body` as the first fiber of a bubble: on runtimes with 1, 2 and 4 processors, and from a
-// plain thread without one.
-template <class F>
-void in_bubbles(F body) {
-  test::run_with_procs([&] { bubble(body); });
-  bubble(body);
-}
 
 }  // namespace
 
@@ -87,10 +60,10 @@ TEST_CASE("bubble: all blocked and no timer is a deadlock, with the dump",
       });
       (void)ch.recv();
     });
-    CHECK(has(text, "deadlock: all goroutines in bubble are blocked"));
-    CHECK(has(text, "[chan receive (durable)]"));
-    CHECK(has(text, "[chan send (durable)]: the other"));
-    CHECK(has(text, "bubble_rules_test.cpp"));
+    CHECK(contains(text, "deadlock: all goroutines in bubble are blocked"));
+    CHECK(contains(text, "[chan receive (durable)]"));
+    CHECK(contains(text, "[chan send (durable)]: the other"));
+    CHECK(contains(text, "bubble_rules_test.cpp"));
     // What is left is unwound, so that nothing refers to the body's variables any more.
     CHECK(destroyed == 2);
     // The next one knows nothing of it.
@@ -107,8 +80,9 @@ TEST_CASE("bubble: the first fiber has ended, others are blocked for ever",
     } catch (const weft::deadlock_error& e) {
       text = e.what();
     }
-    CHECK(has(text, "deadlock: main bubble goroutine has exited but blocked goroutines remain"));
-    CHECK(has(text, "[chan receive (durable)]"));
+    CHECK(
+        contains(text, "deadlock: main bubble goroutine has exited but blocked goroutines remain"));
+    CHECK(contains(text, "[chan receive (durable)]"));
   });
 }
 
@@ -125,15 +99,15 @@ TEST_CASE("bubble: an exception wins over those that it leaves blocked", "[testi
 TEST_CASE("bubble: when the first fiber has returned time stops", "[testing][unit][ST-11]") {
   test::run_with_procs([] {
     std::atomic<int> fired{0};
-    CHECK(has(message_of([&] {
-                bubble([&] {
-                  weft::go([&] {
-                    weft::sleep_for(1s);
-                    ++fired;
-                  });
-                });
-              }),
-              "main bubble goroutine has exited"));
+    CHECK(contains(message_of([&] {
+                     bubble([&] {
+                       weft::go([&] {
+                         weft::sleep_for(1s);
+                         ++fired;
+                       });
+                     });
+                   }),
+                   "main bubble goroutine has exited"));
     // Nobody waits for these.
     bubble([&] {
       weft::after_func(1s, [&] { ++fired; }).detach();
@@ -147,14 +121,16 @@ TEST_CASE("bubble: its channels refuse those outside", "[testing][unit][ST-12]")
   test::run_with_procs([] {
     weft::chan<int> ch;
     const auto refuses = [&] {
-      CHECK(has(message_of([&] { ch.send(1); }), "send on synctest channel from outside bubble"));
-      CHECK(has(message_of([&] { (void)ch.try_send(1); }), "send on synctest channel"));
-      CHECK(has(message_of([&] { (void)ch.recv(); }),
-                "receive on synctest channel from outside bubble"));
-      CHECK(has(message_of([&] { (void)ch.try_recv(); }), "receive on synctest channel"));
-      CHECK(has(message_of([&] { weft::select(weft::recv(ch), weft::otherwise()); }),
-                "select on synctest channel from outside bubble"));
-      CHECK(has(message_of([&] { ch.close(); }), "close of synctest channel from outside bubble"));
+      CHECK(contains(message_of([&] { ch.send(1); }),
+                     "send on synctest channel from outside bubble"));
+      CHECK(contains(message_of([&] { (void)ch.try_send(1); }), "send on synctest channel"));
+      CHECK(contains(message_of([&] { (void)ch.recv(); }),
+                     "receive on synctest channel from outside bubble"));
+      CHECK(contains(message_of([&] { (void)ch.try_recv(); }), "receive on synctest channel"));
+      CHECK(contains(message_of([&] { weft::select(weft::recv(ch), weft::otherwise()); }),
+                     "select on synctest channel from outside bubble"));
+      CHECK(contains(message_of([&] { ch.close(); }),
+                     "close of synctest channel from outside bubble"));
       CHECK_THROWS_AS(ch.send(1), std::logic_error);
       CHECK(ch.size() == 1);
     };
@@ -189,12 +165,12 @@ TEST_CASE("bubble: its timers refuse those outside", "[testing][unit][ST-13]") {
     });
     const std::string stop = "stop of synctest timer from outside bubble";
     const std::string reset = "reset of synctest timer from outside bubble";
-    CHECK(has(message_of([&] { t->stop(); }), stop));
-    CHECK(has(message_of([&] { f->stop(); }), stop));
-    CHECK(has(message_of([&] { k->stop(); }), stop));
-    CHECK(has(message_of([&] { t->reset(1s); }), reset));
-    CHECK(has(message_of([&] { f->reset(1s); }), reset));
-    CHECK(has(message_of([&] { k->reset(1s); }), reset));
+    CHECK(contains(message_of([&] { t->stop(); }), stop));
+    CHECK(contains(message_of([&] { f->stop(); }), stop));
+    CHECK(contains(message_of([&] { k->stop(); }), stop));
+    CHECK(contains(message_of([&] { t->reset(1s); }), reset));
+    CHECK(contains(message_of([&] { f->reset(1s); }), reset));
+    CHECK(contains(message_of([&] { k->reset(1s); }), reset));
     CHECK_THROWS_AS(t->stop(), std::logic_error);
   });
 }
@@ -222,17 +198,17 @@ TEST_CASE("bubble: a wait group belongs to one bubble at a time", "[testing][uni
     weft::wait_group all;
     const std::string both = "sync: WaitGroup.Add called from inside and outside synctest bubble";
     all.add(1);
-    bubble([&] { CHECK(has(message_of([&] { all.add(1); }), both)); });
+    bubble([&] { CHECK(contains(message_of([&] { all.add(1); }), both)); });
     all.done();
     all.wait();
     baton turn;
     baton back;
     auto other = weft::spawn([&] {
       turn.acquire();
-      CHECK(has(message_of([&] { all.add(1); }), both));
+      CHECK(contains(message_of([&] { all.add(1); }), both));
       bubble([&] {
-        CHECK(has(message_of([&] { all.add(1); }),
-                  "sync: WaitGroup.Add called from multiple synctest bubbles"));
+        CHECK(contains(message_of([&] { all.add(1); }),
+                       "sync: WaitGroup.Add called from multiple synctest bubbles"));
       });
       back.release();
       turn.acquire();
@@ -269,10 +245,10 @@ TEST_CASE("bubble: a condition is not signalled from outside", "[testing][unit][
     bool signalled = false;
     auto other = weft::spawn([&] {
       turn.acquire();
-      CHECK(has(message_of([&] { c.signal(); }), text));
-      CHECK(has(message_of([&] { c.broadcast(); }), text));
+      CHECK(contains(message_of([&] { c.signal(); }), text));
+      CHECK(contains(message_of([&] { c.broadcast(); }), text));
       CHECK_THROWS_AS(c.signal(), std::logic_error);
-      bubble([&] { CHECK(has(message_of([&] { c.signal(); }), text)); });
+      bubble([&] { CHECK(contains(message_of([&] { c.signal(); }), text)); });
       back.release();
     });
     bubble([&] {

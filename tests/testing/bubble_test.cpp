@@ -11,8 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "support/bubbles.hpp"
 #include "support/catch.hpp"
 #include "support/probe.hpp"
+#include "support/record.hpp"
 #include "support/run.hpp"
 #include "weft/chan.hpp"
 #include "weft/context.hpp"
@@ -28,40 +30,11 @@
 namespace {
 
 using namespace std::chrono_literals;
+using test::baton;
+using test::contains;
+using test::in_bubbles;
+using test::message_of;
 using weft::testing::bubble;
-
-// Fibers of a bubble may run at once; a test body that is a fiber's reports to the outside by this.
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-// Passed on between a bubble and outside: not durable.
-class baton {
- public:
-  void release() const { passed_.send({}); }
-  void acquire() const { (void)passed_.recv(); }
-
- private:
-  weft::chan<weft::unit> passed_ = weft::make_chan<weft::unit>(1);
-};
-
-// Runs `body` as the first fiber of a bubble: on runtimes with 1, 2 and 4 processors, and from a
-// plain thread without one.
-template <class F>
-void in_bubbles(F body) {
-  test::run_with_procs([&] { bubble(body); });
-  bubble(body);
-}
 
 }  // namespace
 
@@ -528,9 +501,9 @@ TEST_CASE("wait: what is due runs first", "[testing][unit][ST-06]") {
 }
 
 TEST_CASE("wait: outside of a bubble, and twice at once, it throws", "[testing][unit][ST-07]") {
-  CHECK(has(message_of([] { weft::testing::wait(); }), "goroutine is not in a bubble"));
+  CHECK(contains(message_of([] { weft::testing::wait(); }), "goroutine is not in a bubble"));
   test::run_with_procs([] {
-    CHECK(has(message_of([] { weft::testing::wait(); }), "goroutine is not in a bubble"));
+    CHECK(contains(message_of([] { weft::testing::wait(); }), "goroutine is not in a bubble"));
     CHECK_THROWS_AS(weft::testing::wait(), std::logic_error);
     bubble([] {
       std::vector<std::string> messages(2);
@@ -542,8 +515,8 @@ TEST_CASE("wait: outside of a bubble, and twice at once, it throws", "[testing][
       weft::sleep_for(1s);
       std::sort(messages.begin(), messages.end());
       // With several processors they may just miss each other.
-      if (!messages[1].empty()) CHECK(has(messages[1], "wait already in progress"));
-      if (weft::procs() == 1) CHECK(has(messages[1], "wait already in progress"));
+      if (!messages[1].empty()) CHECK(contains(messages[1], "wait already in progress"));
+      if (weft::procs() == 1) CHECK(contains(messages[1], "wait already in progress"));
       CHECK(messages[0].empty());
     });
   });
@@ -552,7 +525,7 @@ TEST_CASE("wait: outside of a bubble, and twice at once, it throws", "[testing][
 TEST_CASE("bubble: not inside another one", "[testing][unit][ST-08]") {
   test::run_with_procs([] {
     bubble([] {
-      CHECK(has(message_of([] { bubble([] {}); }), "called from within a synctest bubble"));
+      CHECK(contains(message_of([] { bubble([] {}); }), "called from within a synctest bubble"));
       CHECK_THROWS_AS(bubble([] {}), std::logic_error);
     });
     bubble([] {});
