@@ -7,10 +7,8 @@
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
 #include "weft/base/error.hpp"
-#include "weft/sched/aging.hpp"
 #include "weft/sched/scheduler.hpp"
 #include "weft/sched/switch_fiber.hpp"
-#include "weft/sched/sysmon.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
@@ -150,8 +148,10 @@ bool embedded_loop::drive(std::int64_t until) noexcept {
     wake_up();
     ran = run_turn();
   }
-  const std::int64_t next_trim = trim(ran);
-  s_.poller_->set_alarm(std::min(fall_asleep(), next_trim));
+  // What sysmon does elsewhere.
+  if (ran) trimmer_.note_use();
+  trimmer_.look(s_, monotonic_ns());
+  s_.poller_->set_alarm(std::min(fall_asleep(), trimmer_.next()));
   if (s_.has_visible_work()) s_.break_poller();
   return ran;
 }
@@ -194,18 +194,6 @@ std::int64_t embedded_loop::fall_asleep() noexcept {
 void embedded_loop::wake_up() noexcept {
   s_.end_poll();
   static_cast<void>(s_.acquire_idle(m_));  // there is one, and nobody else takes it
-}
-
-// What sysmon does elsewhere. When it wants to be called again.
-std::int64_t embedded_loop::trim(bool ran) noexcept {
-  const std::int64_t now = monotonic_ns();
-  if (ran) is_trimmed_ = false;
-  if (!is_trimmed_ && now >= next_trim_) {
-    const bool stacks_rest = s_.trim_stacks();
-    is_trimmed_ = age_unused(s_) && stacks_rest;
-    next_trim_ = now + between_trims;
-  }
-  return is_trimmed_ ? never : next_trim_;
 }
 
 }  // namespace weft::inline WEFT_ABI::detail

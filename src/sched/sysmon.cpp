@@ -5,7 +5,6 @@
 
 #include "weft/arch/clock.hpp"
 #include "weft/arch/fence.hpp"
-#include "weft/sched/aging.hpp"
 #include "weft/sched/deadlock.hpp"
 #include "weft/sched/reports.hpp"
 #include "weft/sched/scheduler.hpp"
@@ -33,7 +32,7 @@ constexpr std::int64_t machine_patience = 1000 * ms;
 std::errc sysmon::start() noexcept {
   started_ = monotonic_ns();
   next_trace_ = started_;
-  next_trim_ = started_ + between_trims;
+  trimmer_ = trimmer(started_ + trimmer::period);
   no_machine_since_ = started_;
   thread_options options;
   options.name = "weft-sysmon";
@@ -89,9 +88,9 @@ void sysmon::run() noexcept {
       if (++idle_looks_ >= idle_looks_before_sleep) sleep_while_idle(now);
     } else {
       idle_looks_ = 0;
-      is_trimmed_ = false;
+      trimmer_.note_use();
     }
-    if (now >= next_trim_ && !is_trimmed_) trim(now);
+    trimmer_.look(s_, now);
     sleep(now);
   }
 }
@@ -128,7 +127,7 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
     return;
   }
   std::int64_t until = watch_for_deadlock(s_, now);
-  if (!is_trimmed_) until = std::min(until, next_trim_);
+  until = std::min(until, trimmer_.next());
   if (s_.has_waiting_for_stack_.load(relaxed)) {  // relaxed: nothing runs
     if (s_.is_quiescent()) s_.report_if_out_of_stacks();
     until = std::min(until, now + stack_retry);
@@ -142,14 +141,8 @@ void sysmon::sleep_while_idle(std::int64_t now) noexcept {
   if (woken) {
     note_.clear();
     idle_looks_ = 0;
-    is_trimmed_ = false;
+    trimmer_.note_use();
   }
-}
-
-void sysmon::trim(std::int64_t now) noexcept {
-  const bool stacks_rest = s_.trim_stacks();
-  is_trimmed_ = age_unused(s_) && stacks_rest;
-  next_trim_ = now + between_trims;
 }
 
 void sysmon::look_at(processor& p, std::int64_t now) noexcept {

@@ -48,6 +48,7 @@
 #include "weft/arch/atomic.hpp"
 #include "weft/arch/spinlock.hpp"
 #include "weft/sched/machine.hpp"
+#include "weft/sched/trimmer.hpp"
 #include "weft/sched/waiter.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
@@ -91,7 +92,6 @@ class embedded_loop {
   fiber* next_fiber() noexcept;
   std::int64_t fall_asleep() noexcept;
   void wake_up() noexcept;
-  std::int64_t trim(bool ran) noexcept;
 
   scheduler& s_;
   machine& m_;
@@ -102,8 +102,7 @@ class embedded_loop {
   bool is_driven_ = false;           // guarded by lock_
   unsigned pins_ = 0;                // the driver's, as the two below
   const void* pinned_to_ = nullptr;  // a thread
-  std::int64_t next_trim_ = 0;
-  bool is_trimmed_ = false;  // and nothing has run since
+  trimmer trimmer_{0};
   // Whose the loop is; what stands for a thread is where it keeps its errno.
   atomic<const void*> thread_;
 };

@@ -188,6 +188,7 @@ class scheduler {
   friend class sysmon;
   friend class embedded_loop;
   friend class stall_watch;
+  friend class trimmer;
   friend void fiber_entry(transfer_t t);
   friend void safepoint_slow();
   friend void arm(timer_node& node, std::int64_t due);

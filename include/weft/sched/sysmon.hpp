@@ -27,13 +27,11 @@
 #include "weft/arch/thread.hpp"
 #include "weft/sched/processor.hpp"
 #include "weft/sched/stalls.hpp"
+#include "weft/sched/trimmer.hpp"
 
 namespace weft::inline WEFT_ABI::detail {
 
 class scheduler;
-
-// Stacks that nobody wants for so long give back their memory.
-inline constexpr std::int64_t between_trims = 1'000'000'000;
 
 class sysmon {
  public:
@@ -58,7 +56,6 @@ class sysmon {
   [[nodiscard]] bool others_wait() const noexcept;
   [[nodiscard]] bool has_stuck_work() const noexcept;
   [[nodiscard]] bool nobody_polls() const noexcept;
-  void trim(std::int64_t now) noexcept;
 
   scheduler& s_;
   note note_;
@@ -67,8 +64,7 @@ class sysmon {
   std::int64_t tick_ = 1'000'000;
   std::int64_t started_ = 0;
   std::int64_t next_trace_ = 0;
-  std::int64_t next_trim_ = 0;
-  bool is_trimmed_ = false;  // and nothing has run since
+  trimmer trimmer_{0};
   std::int64_t no_machine_since_ = 0;
   int idle_looks_ = 0;
   bool blocking_waits_ = false;
