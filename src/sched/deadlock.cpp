@@ -183,8 +183,7 @@ bool scheduler::is_between_main_and_end() const noexcept {
   const bool has_ended = f->id.load(relaxed) != main_id_.load(relaxed) ||
                          f->state.load(relaxed) == fiber_state::free;  // relaxed: likewise
   return has_ended && !main_left_.load(acquire) &&                     // pairs: sched.main
-         !waits_for_all_.load(acquire) && !is_unwinding() &&           // pairs: sched.main
-         !is_stopping_.load(acquire);                                  // pairs: sched.stopping
+         !waits_for_all_.load(acquire) && !is_unwinding();             // pairs: sched.main
 }
 
 int scheduler::thread_count() const noexcept {
