@@ -18,9 +18,9 @@ void handle(const weft::context& ctx, int request) {
 int serve(weft::recv_chan<int> requests, weft::recv_chan<int> signals) {
   const auto [working, abort] = weft::with_cancel({});
   auto [accepting, stop] = weft::with_cancel(working);
-  weft::go([signals, stop = std::move(stop)] {
+  weft::go([signals, end = std::move(stop)] {
     static_cast<void>(signals.recv());
-    stop();
+    end();
   });
 
   weft::wait_group running;

@@ -43,7 +43,7 @@ int main() {
       [] {
         const auto [ctx, cancel] = weft::with_cancel({});
         const auto numbers = weft::make_chan<int>();
-        weft::go([ctx = ctx, numbers] {
+        weft::go([ctx, numbers] {
           std::error_code canceled;
           for (int n = 5; numbers.send(ctx, n, canceled); ++n)
             weft::sleep_for(ctx, 300ms, canceled);

@@ -35,7 +35,7 @@ int main() {
     const auto left = weft::make_chan<int>();
     const auto right = weft::make_chan<int>();
     auto [ctx, cancel] = weft::with_cancel({});
-    auto collector = weft::spawn([&, ctx = ctx] { collect(ctx, left, right, sum); });
+    auto collector = weft::spawn([&, ctx] { collect(ctx, left, right, sum); });
     left.send(1);
     right.send(2);
     cancel();

@@ -43,7 +43,7 @@ int main() {
       numbers.close();
     });
     const auto [left, right] = tee<int>(ctx, numbers);
-    auto sum = weft::spawn([left = left] {
+    auto sum = weft::spawn([left] {
       int all = 0;
       for (const int n : left) all += n;
       return all;

@@ -42,14 +42,14 @@ TEST_CASE("yield: the caller goes behind all fibers that are runnable, and they 
 TEST_CASE("yield: fibers that yield take turns", "[sched][unit][SC-07]") {
   constexpr int fibers = 3;
   constexpr int turns = 2'000;
-  std::vector<int> order;  // one processor; a hog's leave and return is ordered by the runtime
+  test::notes<int> noted;  // one that looks like a hog runs beside the processor's next fiber
   weft::run(
       [&] {
         std::vector<weft::join_handle<void>> all;
         for (int i = 0; i < fibers; ++i) {
-          all.push_back(weft::spawn([&order, i] {
+          all.push_back(weft::spawn([&noted, i] {
             for (int k = 0; k < turns; ++k) {
-              order.push_back(i);
+              noted.add(i);
               weft::yield();
             }
           }));
@@ -57,6 +57,7 @@ TEST_CASE("yield: fibers that yield take turns", "[sched][unit][SC-07]") {
         for (weft::join_handle<void>& f : all) f.join();
       },
       one_processor);
+  const std::vector<int> order = noted.all();
   REQUIRE(order.size() == fibers * turns);
   // In each round everybody has one turn. One that falls out of step, by the start or because the
   // kernel set the thread aside for so long that it looked like a hog, comes into step again.
