@@ -30,12 +30,8 @@ using namespace std::chrono_literals;
 
 // What a child says on stderr that runs `main` in a runtime.
 template <class F>
-test::child_end run_in_child(F main, unsigned procs = 2) {
-  return test::in_child([=] {
-    weft::options o;
-    o.procs = procs;
-    weft::run(main, o);
-  });
+test::child_end run_in_child(F main, weft::options options = {.procs = 2}) {
+  return test::in_child([=] { weft::run(main, options); });
 }
 
 constexpr std::string_view parked =
@@ -118,7 +114,8 @@ TEST_CASE("check: a helper that parks with a lock", "[.]") {
 
 TEST_CASE("check: every kind of lock and departure is seen", "[check][unit]") {
   const auto told = [](auto main) {
-    const test::child_end end = run_in_child(main, 1);
+    // Seeded: nobody takes the processor away in between.
+    const test::child_end end = run_in_child(main, {.seed = 1});
     CHECK(end.status == 0);
     INFO(end.err);
     return test::count_of(end.err, "with a pthread lock held");
@@ -168,7 +165,7 @@ TEST_CASE("check: every kind of lock and departure is seen", "[check][unit]") {
 
 TEST_CASE("check: what is right makes no report", "[check][unit]") {
   const auto quiet = [](auto main, unsigned procs) {
-    const test::child_end end = run_in_child(main, procs);
+    const test::child_end end = run_in_child(main, {.procs = procs});
     CHECK(end.status == 0);
     CHECK(end.err == "");
   };
